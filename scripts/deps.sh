@@ -89,7 +89,7 @@ main() {
 	fi
 	if [ "$(id -u)" != 0 ]; then
 		echo "deps.sh: packages are missing and only root can install them. Run once:" >&2
-		echo "  sudo apt-get install --no-install-recommends ${lacking% }" >&2
+		echo "  sudo sh -c 'apt-get update && apt-get install --no-install-recommends ${lacking% }'" >&2
 		return 1
 	fi
 	echo "installing ${lacking% }"
