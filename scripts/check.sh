@@ -20,6 +20,7 @@ build=${PEERDMA_BUILD:-build}
 
 rules='
 whitespace  no trailing blanks, CR or missing newline at the end; no tabs in Python, meson, rst and md
+width       no line of code over 100 columns
 spdx        the first line names the licence that the folder must have
 format      C is formatted by .clang-format (macro bodies aside, where clang-format versions differ)
 length      no file over 800 lines, no C or Python function over 60
@@ -90,6 +91,14 @@ rule_whitespace() {
 		[ -s "$file" ] && [ -n "$(tail -c 1 "$file")" ] && echo "$file: no newline at the end"
 	done
 	files '\.(py|rst|md|build)$' | tr '\n' '\0' | xargs -0r grep -nH $'\t' -- /dev/null
+}
+
+rule_width() {
+	local file
+	files '\.([chS]|py|sh|build)$' | while IFS= read -r file; do
+		expand -t 8 "$file" | awk -v file="$file" 'length > 100 {
+			print file ":" NR ": " length " columns" }'
+	done
 }
 
 licence_of() {
@@ -213,6 +222,10 @@ table_entry() { # TABLE FILE: the entry of the folder that FILE is in
 
 resolve_include() { # FILE HEADER: the path of HEADER in this repository, or nothing
 	local dir
+	case $2 in
+	hw/* | uapi/* | peerdma/*) echo "include/$2"; return ;;
+	lib/* | cli/* | util/* | models/* | tests/* | bench/* | kernel/*) echo "$2"; return ;;
+	esac
 	for dir in "$(dirname "$1")" include .; do
 		if [ -f "$dir/$2" ]; then
 			realpath -m --relative-to=. "$dir/$2"
