@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/* The requester (send side). Owner: data. This first version fixes the calls, not the members. */
+#ifndef PEERDMA_MODELS_NIC_REQ_H
+#define PEERDMA_MODELS_NIC_REQ_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct nic_qp;
+
+struct nic_req {
+	pthread_mutex_t lock;
+	/* all under lock */
+	uint16_t sq_ci;	  /* next block (64 bytes) to complete */
+	uint16_t sq_next; /* next block to execute */
+	uint16_t sq_pi;	  /* producer index as last read from the doorbell record */
+	uint32_t psn;	  /* next PSN to send */
+	uint32_t acked;	  /* first PSN not acknowledged */
+	uint32_t ssn;
+	bool drain_event; /* SQD asked for an event when drained */
+	bool flushed;	  /* in error and everything flushed */
+	uint64_t due_ns;  /* when nic_req_run wants to be called even without a kick; 0 = never */
+};
+
+/* Called by lead with both locks of the QP held. attr is set already. */
+int nic_req_init(struct nic_qp *qp);   /* at creation; allocates what the QP needs for life */
+void nic_req_fini(struct nic_qp *qp);  /* after the epoch: nobody uses the QP any more */
+void nic_req_reset(struct nic_qp *qp); /* to RESET: forget everything, no completions */
+/* A transition happened, old to the present state. psn_set: attr.sq_psn was given now. */
+void nic_req_modified(struct nic_qp *qp, uint8_t old, bool psn_set);
+
+/*
+ * One bounded slice of the send queue, under an epoch, by qp->dw. Takes req.lock itself. Does
+ * what the state allows: execute (RTS), drain (SQD), flush (ERR, SQER). Bound: about 64 requests
+ * or 256 KiB.
+ * Return: true when there is more to do at once; the caller then comes back after the other QPs.
+ */
+bool nic_req_run(struct nic_qp *qp);
+
+/* For QUERY_QP, both locks held: values of hw_sq_wqebb_counter, next_send_psn, last_acked_psn,
+ * cur_rnr_retry, cur_retry_count; draining: QUERY shows SQ_DRAINING. */
+struct nic_req_info {
+	uint16_t hw_counter, sw_counter;
+	uint32_t next_psn, last_acked, ssn;
+	uint8_t cur_retry, cur_rnr;
+	bool draining;
+};
+void nic_req_info(struct nic_qp *qp, struct nic_req_info *ret_info);
+
+#endif

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/* The responder (receive side). Owner: data. This first version fixes the calls, not members. */
+#ifndef PEERDMA_MODELS_NIC_RSP_H
+#define PEERDMA_MODELS_NIC_RSP_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct nic_qp;
+
+struct nic_rsp {
+	pthread_mutex_t lock;
+	/* all under lock */
+	uint32_t epsn; /* expected PSN */
+	uint32_t msn;
+	uint16_t rq_ci; /* next receive entry to take */
+	uint16_t rq_pi; /* producer counter as last read */
+	bool flushed;
+};
+
+/* Called by lead with both locks of the QP held, as in req.h. */
+int nic_rsp_init(struct nic_qp *qp);
+void nic_rsp_fini(struct nic_qp *qp);
+void nic_rsp_reset(struct nic_qp *qp);
+void nic_rsp_modified(struct nic_qp *qp, uint8_t old, bool psn_set);
+
+/* In error: complete posted receives with a flush status, a bounded slice, takes rsp.lock itself,
+ * under an epoch. Also while in error: entries posted later (poll the doorbell record when
+ * kicked). With an SRQ: the last-WQE-reached event, once. Return: true when there is more. */
+bool nic_rsp_flush(struct nic_qp *qp);
+
+struct nic_rsp_info {
+	uint32_t next_psn, rmsn;
+	uint32_t hw_counter, sw_counter;
+};
+void nic_rsp_info(struct nic_qp *qp, struct nic_rsp_info *ret_info);
+
+/* lead: PAGE_FAULT_RESUME; data finds the waiting side and goes on, or fails it with the flag. */
+void nic_fault_resume(struct nic_qp *qp, bool requester, bool error);
+/* The same for faults that were reported by memory key and not by QP. token: of the event. */
+struct nic;
+void nic_fault_resume_mkey(struct nic *nic, uint32_t token, bool error);
+
+#endif
