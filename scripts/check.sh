@@ -19,7 +19,7 @@ cd "$root" || exit 2
 build=${PEERDMA_BUILD:-build}
 
 rules='
-whitespace  no trailing blanks, CR or missing newline at the end; no tabs in Python, meson, rst and md
+whitespace  no trailing blanks or CR, a newline at the end, no tabs in Python, meson, rst, md
 width       no line of code over 100 columns
 spdx        the first line names the licence that the folder must have
 format      C is formatted by .clang-format (macro bodies aside, where clang-format versions differ)
@@ -38,7 +38,7 @@ names       symbols with external linkage carry the prefix of their folder
 max_file=800
 max_function=60
 
-# ---- which files -------------------------------------------------------------------------------
+# ---- which files ----
 
 all_files() {
 	if [ -e .git ]; then
@@ -83,12 +83,12 @@ need() { # TOOL...: complain about the missing ones
 	return $lacking
 }
 
-# ---- text --------------------------------------------------------------------------------------
+# ---- text ----
 
 rule_whitespace() {
 	text_files | tr '\n' '\0' | xargs -0r grep -nE $'[ \t\r]+$' --
 	text_files | while IFS= read -r file; do
-		[ -s "$file" ] && [ -n "$(tail -c 1 "$file")" ] && echo "$file: no newline at the end"
+		[ -z "$(tail -c 1 "$file")" ] || echo "$file: no newline at the end"
 	done
 	files '\.(py|rst|md|build)$' | tr '\n' '\0' | xargs -0r grep -nH $'\t' -- /dev/null
 }
@@ -115,7 +115,7 @@ rule_spdx() {
 	text_files | grep -Ev '\.(json|svg|patch)$' | while IFS= read -r file; do
 		want=$(licence_of "$file")
 		line=$(head -n 2 "$file" | grep -v '^#!' | head -n 1)
-		line=$(sed -nE 's/^.*SPDX-License-Identifier: //; T; s, *(\*/|-->)$,,; p' <<<"$line")
+		line=$(sed -nE 's/.*SPDX-License-Identifier: //; T; s, *(\*/|-->)$,,; p' <<<"$line")
 		[ "$line" = "$want" ] || echo "$file:1: licence is '$line', must be '$want'"
 	done
 }
@@ -184,7 +184,7 @@ rule_length() {
 	[ ${#python[@]} = 0 ] || python_function_length "${python[@]}"
 }
 
-# ---- includes and headers ----------------------------------------------------------------------
+# ---- includes and headers ----
 
 # folder: what of the project its files may include (docs/ARCHITECTURE.md). Folders not named here
 # (tests/unit, tests/fuzz, ...) may include anything. The first matching line counts.
@@ -260,11 +260,11 @@ rule_includes() {
 }
 
 compile_header() { # LANGUAGE HEADER FLAG...: twice, so that the guard is tested too
-	local language=$1 header=$2 compiler=gcc
+	local language=$1 header=$2 compiler='gcc -Wall -Wextra -Werror'
 	shift 2
-	[ "$language" = c ] || compiler=g++
+	[ "$language" = c ] || compiler=${compiler/gcc/g++}
 	printf '#include "%s"\n#include "%s"\n' "$header" "$header" |
-		$compiler -fsyntax-only -Wall -Wextra -Werror -Iinclude -I. "$@" -x "$language" - 2>&1
+		$compiler -fsyntax-only -Iinclude -I. "$@" -x "$language" - 2>&1
 }
 
 rule_headers() {
@@ -279,7 +279,7 @@ rule_headers() {
 	done
 }
 
-# ---- other languages ---------------------------------------------------------------------------
+# ---- other languages ----
 
 rule_shell() {
 	need shellcheck || return
@@ -339,7 +339,7 @@ rule_docs() {
 	done
 }
 
-# ---- builds ------------------------------------------------------------------------------------
+# ---- builds ----
 
 build_with() { # COMPILER DIRECTORY
 	local log
@@ -377,7 +377,7 @@ rule_names() {
 	done < <(grep . <<<"$prefixes")
 }
 
-# ---- running them ------------------------------------------------------------------------------
+# ---- running them ----
 
 rule_names_list() { awk 'NF { print $1 }' <<<"$rules"; }
 
@@ -403,7 +403,10 @@ main() {
 	[ $# -gt 0 ] || mapfile -t selected < <(rule_names_list)
 	[ $# = 0 ] || selected=("$@")
 	for rule in "${selected[@]}"; do
-		rule_names_list | grep -qxF -- "$rule" || { echo "check.sh: no rule '$rule'" >&2; return 2; }
+		if ! rule_names_list | grep -qxF -- "$rule"; then
+			echo "check.sh: no rule '$rule'" >&2
+			return 2
+		fi
 	done
 	echo "1..${#selected[@]}"
 	for rule in "${selected[@]}"; do

@@ -89,12 +89,13 @@ main() {
 	fi
 	if [ "$(id -u)" != 0 ]; then
 		echo "deps.sh: packages are missing and only root can install them. Run once:" >&2
-		echo "  sudo sh -c 'apt-get update && apt-get install --no-install-recommends ${lacking% }'" >&2
+		install='apt-get install --no-install-recommends'
+		echo "  sudo sh -c 'apt-get update && $install ${lacking% }'" >&2
 		return 1
 	fi
 	echo "installing ${lacking% }"
 	if ! apt_knows "$lacking" || ! apt_install "$lacking"; then
-		DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 update </dev/null >/dev/null
+		apt-get -qq -o DPkg::Lock::Timeout=300 update </dev/null >/dev/null
 		apt_install "$lacking"
 	fi
 }
