@@ -24,22 +24,22 @@ struct json_object;
 struct mdl_device;
 struct mdl_node;
 
-#define MDL_MAX_BARS 6
+#define MDL_MAX_BARS	6
 #define MDL_MAX_VECTORS 256
-#define MDL_NAME_MAX 32
+#define MDL_NAME_MAX	32
 
 enum mdl_reset {
-	MDL_RESET_BUS,        /* DEVICE_RESET message: start of the machine, secondary bus reset */
-	MDL_RESET_FLR,        /* function level reset from config space */
-	MDL_RESET_PM,         /* D3hot to D0 without No_Soft_Reset */
+	MDL_RESET_BUS,	      /* DEVICE_RESET message: start of the machine, secondary bus reset */
+	MDL_RESET_FLR,	      /* function level reset from config space */
+	MDL_RESET_PM,	      /* D3hot to D0 without No_Soft_Reset */
 	MDL_RESET_DISCONNECT, /* the client went away */
 	MDL_RESET_CONTROL,    /* asked for on the control socket */
 };
 
 /* One BAR. size is a power of two, or 0 for none. */
 struct mdl_bar {
-	uint64_t size;   /* bytes */
-	bool is_64bit;   /* takes this index and the next */
+	uint64_t size; /* bytes */
+	bool is_64bit; /* takes this index and the next */
 	bool prefetch;
 	/*
 	 * Memory behind the whole BAR, or fd = -1 for a BAR of registers. The memfd is sealed

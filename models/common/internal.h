@@ -27,7 +27,7 @@
 #include "models/common/window.h"
 
 #define MDL_CONFIG_SIZE 4096
-#define MDL_MAX_ROUTES 128
+#define MDL_MAX_ROUTES	128
 
 /* Fault points of the door; a device's own follow from MDL_DOOR_FAULTS on. */
 enum mdl_door_fault {
@@ -109,7 +109,9 @@ struct mdl_device {
 	uint8_t wmask[MDL_CONFIG_SIZE];
 	uint8_t config_init[MDL_CONFIG_SIZE];
 	unsigned pcie_cap, pm_cap, msix_cap;
-	bool sent_info; /* the client asked for the device's shape */
+	bool negotiated;      /* the version message came */
+	bool sent_info;	      /* the client asked for the device's shape */
+	atomic_bool settling; /* reset with requests of ours still at the client */
 
 	pthread_mutex_t mmio;
 	struct mdl_irq irq;
@@ -134,9 +136,9 @@ struct mdl_device {
 	unsigned log_lines, log_dropped;
 };
 
-/* device.c: gate and resets */
-void mdl_gate_close(struct mdl_device *dev);
+/* device.c */
 void mdl_reset(struct mdl_device *dev, enum mdl_reset kind);
+void mdl_client_gone(struct mdl_device *dev);
 
 /* config.c */
 void mdl_config_init(struct mdl_device *dev);

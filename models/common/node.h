@@ -15,10 +15,10 @@ struct mdl_node;
 
 /* Where the guest's IOMMU keeps its tables, for one device. */
 struct mdl_iommu_root {
-	bool enabled;	/* translation is on */
-	uint64_t root;	/* guest physical address of the root table */
-	uint8_t bus;	/* the device's bus number ... */
-	uint8_t devfn;	/* ... and device and function */
+	bool enabled;  /* translation is on */
+	uint64_t root; /* guest physical address of the root table */
+	uint8_t bus;   /* the device's bus number ... */
+	uint8_t devfn; /* ... and device and function */
 };
 
 struct mdl_node_cfg {

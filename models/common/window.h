@@ -14,10 +14,10 @@
 #include <sys/queue.h>
 #include <sys/types.h>
 
-#define MDL_MAX_WINDOWS 65535
+#define MDL_MAX_WINDOWS	 65535
 #define MDL_MAX_BACKINGS 64
 
-#define MDL_PROT_READ 1u
+#define MDL_PROT_READ  1u
 #define MDL_PROT_WRITE 2u
 
 struct mdl_backing {
@@ -44,7 +44,7 @@ struct mdl_window {
 	_Atomic uint64_t gpa;
 };
 #define MDL_GPA_UNKNOWN UINT64_MAX
-#define MDL_GPA_NONE (UINT64_MAX - 1)
+#define MDL_GPA_NONE	(UINT64_MAX - 1)
 
 RB_HEAD(mdl_window_tree, mdl_window);
 struct mdl_windows {
@@ -65,9 +65,11 @@ int mdl_windows_map(struct mdl_windows *w, struct mdl_backings *b, uint64_t addr
  * Close every window inside [addr, addr + size); none at all is fine. -EINVAL, with nothing
  * changed, when the range is empty or wraps or an end of it falls inside a window.
  */
-int mdl_windows_unmap(struct mdl_windows *w, struct mdl_backings *b, uint64_t addr,
-		      uint64_t size);
+int mdl_windows_unmap(struct mdl_windows *w, struct mdl_backings *b, uint64_t addr, uint64_t size);
 void mdl_windows_unmap_all(struct mdl_windows *w, struct mdl_backings *b);
+
+/* Give a reference up; the last one unmaps the file. */
+void mdl_backing_put(struct mdl_backings *b, struct mdl_backing *k);
 
 /* The window that holds addr, or NULL. O(log n). */
 struct mdl_window *mdl_windows_find(struct mdl_windows *w, uint64_t addr);
