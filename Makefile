@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: MIT
+#
+# A thin door to meson and the scripts. Each target first installs the packages it lacks
+# (scripts/deps.sh; as root, or it says what to run).
+
+BUILD ?= build
+PREFIX ?= /usr/local
+FUZZ ?= all
+RUNS ?= 100000
+LAB = lab/peerdma-lab
+export PEERDMA_BUILD = $(BUILD)
+
+.PHONY: help build demo test bench lab check format fuzz asan tsan install clean
+
+help:
+	@echo 'make demo      two devices exchange data directly, under a stock kernel (no hardware)'
+	@echo 'make test      every test that needs no special hardware'
+	@echo 'make lab       build the guest image once; then: $(LAB) shell'
+	@echo 'make bench     measure; never passes or fails'
+	@echo 'make check     static rules                make format   format C files'
+	@echo 'make build     programs into $(BUILD)/         make install  PREFIX=, DESTDIR='
+	@echo 'make fuzz      FUZZ=name RUNS=100000       make asan, make tsan   sanitized tests'
+	@echo 'make clean     remove $(BUILD)/ (the image cache stays: $(LAB) image --help)'
+
+build:
+	@scripts/deps.sh build
+	@[ -f $(BUILD)/build.ninja ] || meson setup $(BUILD) .
+	@ninja -C $(BUILD)
+
+demo:
+	@scripts/deps.sh lab
+	@$(MAKE) --no-print-directory build
+	@$(LAB) demo
+
+bench: lab
+	@bench/run
+
+lab:
+	@scripts/deps.sh lab
+	@$(MAKE) --no-print-directory build
+	@$(LAB) image
+
+test:
+	@scripts/test.sh
+
+check:
+	@scripts/deps.sh test
+	@scripts/check.sh
+
+format:
+	@scripts/deps.sh test
+	@scripts/check.sh --format
+
+asan tsan:
+	@scripts/deps.sh test
+	@scripts/test.sh $@
+
+fuzz:
+	@scripts/deps.sh test
+	@scripts/fuzz.sh $(FUZZ) $(RUNS)
+
+install: build
+	@meson configure $(BUILD) -Dprefix=$(PREFIX)
+	@meson install -C $(BUILD)
+
+clean:
+	@rm -rf $(BUILD)
