@@ -170,7 +170,10 @@ choose_tiers() { # TIER...
 	mapfile -t selected < <(tier_names)
 	[ $# -gt 0 ] || return 0
 	for tier in "$@"; do
-		tier_names | grep -qxF -- "$tier" || { echo "test.sh: no tier '$tier'" >&2; exit 2; }
+		if ! tier_names | grep -qxF -- "$tier"; then
+			echo "test.sh: no tier '$tier'" >&2
+			exit 2
+		fi
 	done
 	mapfile -t selected < <(tier_names | grep -xF -f <(printf '%s\n' "$@"))
 }

@@ -3,11 +3,11 @@
 """Add up what the tiers of scripts/test.sh ran, test case by test case.
 
     testsum.py MANIFEST --tier NAME           one line for a tier, and what failed in it
-    testsum.py MANIFEST --expect NAME,NAME    everything; the last line is the total
+    testsum.py MANIFEST --expect NAME,NAME    what failed in all; the last line is the total
 
 Each line of the manifest is one program run: tier, format (tap or meson), path of its result,
-exit status, seconds, separated by tabs. A tier that is expected and not there, ran nothing, or has a
-program that ended badly and named no failed test, counts as a failed test. So does a skip that
+exit status, seconds, separated by tabs. A tier that is expected and not there, ran nothing, or has
+a program that ended badly and named no failed test, counts as a failed test. So does a skip that
 tests/may-skip.txt does not allow. Exit status 0 only if nothing failed.
 """
 
@@ -119,6 +119,8 @@ def read_run(kind: str, path: pathlib.Path, status: int) -> Result:
     try:
         text = path.read_text(encoding="utf-8", errors="replace")
         result = {"tap": parse_tap, "meson": parse_meson}[kind](text)
+    except FileNotFoundError:
+        result = Result()
     except (OSError, ValueError) as error:
         result = Result(failed=[f"{path.name}: {error}"])
     if not result.count():
@@ -181,7 +183,8 @@ def main() -> int:
     total = Result()
     for name in names:
         tier = tiers.get(name, missing)
-        print_tier(name, tier)
+        if tier.result.failed:
+            print_tier(name, tier)
         total.add(tier.result)
     if not total.count():
         total.failed.append("nothing ran")
