@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""The peerdma lab: guest image, topologies, launcher."""
