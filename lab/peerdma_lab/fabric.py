@@ -55,7 +55,7 @@ def config(
                 device["vram"] = vram
             devices.append(device)
         node = {"name": name, "qmp": str(run_dir / f"{name}.qmp.sock"), "devices": devices}
-        nodes.append({**node, "host_bridge_p2p": topology.host_bridge_p2p})
+        nodes.append({**node, "host_bridge_p2p": topology.host_bridge_p2p, "iommu": topology.iommu})
     return {"control": str(run_dir / "control.sock"), "nodes": nodes, "links": links}
 
 
