@@ -10,7 +10,9 @@ RUNS ?= 100000
 LAB = lab/peerdma-lab
 export PEERDMA_BUILD = $(BUILD)
 
-.PHONY: help build demo test bench lab check format fuzz asan tsan install clean
+.PHONY: all help build demo test bench lab check format fuzz asan tsan install clean
+
+all: build
 
 help:
 	@echo 'make demo      two devices exchange data directly, under a stock kernel (no hardware)'
@@ -18,7 +20,7 @@ help:
 	@echo 'make lab       build the guest image once; then: $(LAB) shell'
 	@echo 'make bench     measure; never passes or fails'
 	@echo 'make check     static rules                make format   format C files'
-	@echo 'make build     programs into $(BUILD)/         make install  PREFIX=, DESTDIR='
+	@echo 'make           programs into $(BUILD)/         make install  PREFIX=, DESTDIR='
 	@echo 'make fuzz      FUZZ=name RUNS=100000       make asan, make tsan   sanitized tests'
 	@echo 'make clean     remove $(BUILD)/ (the image cache stays: $(LAB) image --help)'
 
