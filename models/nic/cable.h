@@ -27,7 +27,7 @@ struct nic_cable {
 };
 
 int nic_cable_init(struct nic *nic);
-void nic_cable_fini(struct nic *nic);
+void nic_cable_fini(struct nic *nic); /* also when nic_cable_init failed or never ran */
 /* Reset or link down: what is on the way to this NIC is lost. Command worker, not in an epoch. */
 void nic_cable_flush(struct nic *nic);
 /* Deliver what is due; a slice of a data worker. Return: true when more is due now. */

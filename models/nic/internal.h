@@ -42,6 +42,7 @@
 #include "models/nic/port.h"
 #include "models/nic/qp.h"
 #include "models/nic/srq.h"
+#include "models/nic/timer.h"
 
 #define NIC_MAX_DW   4
 #define NIC_LOG_QP   16
@@ -98,6 +99,8 @@ struct nic_dw {
 	struct nic_epoch epoch;
 	struct nic_dbset qps; /* QPs to run, by qpn - table base */
 	struct nic_dbset cqs; /* CQs whose arm doorbell rang; worker 0 only */
+	struct nic_dbset moderated; /* CQs whose event waits for its deadline; worker 0 only */
+	uint64_t moderated_due; /* when to look at those; 0 = nothing waits */
 	void *timers;	      /* data */
 };
 
@@ -112,6 +115,7 @@ struct nic {
 	struct nic_dw dw[NIC_MAX_DW];
 
 	struct nic_table table[NIC_T_COUNT];
+	struct nic_qp *_Atomic special[2]; /* QP0 and QP1 */
 	struct nic_eq *_Atomic event_eq[NIC_EV_MAX]; /* who asked for which event */
 	_Atomic uint32_t
 		*qp_uar; /* by index: UAR the QP's doorbell must come from, plus 1; 0 none */
@@ -120,9 +124,15 @@ struct nic {
 	_Atomic uint64_t eq_pending[(1 << NIC_LOG_EQ) / 64];
 
 	_Atomic uint8_t hca_state; /* enum nic_hca_state; command worker writes */
-	atomic_bool reset_pending;
+	_Atomic uint32_t resets, resets_done; /* they differ while objects are torn down */
 	_Atomic uint32_t port_events; /* 1 << enum nic_port_event */
+	uint64_t half_off; /* first half of an 8-byte doorbell; MMIO lock */
+	uint8_t half[8];
+	void *memic; /* device memory, MDL_SPACE_LOCAL */
+	int memic_fd;
 	struct nic_cmdq *cmdq;
+	struct nic_pages *pages;
+	struct nic_caps *caps;
 	struct nic_port port;
 	struct nic_cable cable;
 	uint64_t mem_used; /* charge of all objects; command worker */
@@ -153,6 +163,12 @@ static inline struct nic_srq *nic_find_srq(struct nic *nic, uint32_t srqn)
 static inline struct nic_mkey *nic_find_mkey(struct nic *nic, uint32_t key)
 {
 	return (struct nic_mkey *)nic_table_find(&nic->table[NIC_T_MKEY], key >> 8);
+}
+
+/* Is a reset waiting to be carried out? Shown as "initializing". */
+static inline bool nic_in_reset(const struct nic *nic)
+{
+	return atomic_load(&nic->resets) != atomic_load(&nic->resets_done);
 }
 
 /* QP0 and QP1 of the port: the special QPs, whatever number they have. NULL when not there. */

@@ -9,8 +9,9 @@ int nic_table_init(struct nic_table *t, uint32_t base, uint32_t cap)
 {
 	*t = (struct nic_table){ .base = base, .cap = cap };
 	t->busy = calloc((cap + 63) / 64, sizeof(*t->busy));
+	t->own = calloc(cap, sizeof(struct nic_obj *));
 	t->slot = calloc(cap, sizeof(*t->slot));
-	if (!t->busy || !t->slot) {
+	if (!t->busy || !t->own || !t->slot) {
 		nic_table_fini(t);
 		return -ENOMEM;
 	}
@@ -20,6 +21,7 @@ int nic_table_init(struct nic_table *t, uint32_t base, uint32_t cap)
 void nic_table_fini(struct nic_table *t)
 {
 	free(t->busy);
+	free((void *)t->own);
 	free((void *)t->slot);
 	*t = (struct nic_table){ 0 };
 }
@@ -72,11 +74,13 @@ void nic_table_release(struct nic_table *t, uint32_t id)
 	uint32_t i = id - t->base;
 
 	t->busy[i / 64] &= ~(1ull << (i % 64));
+	t->own[i] = NULL;
 	t->used--;
 }
 
 void nic_table_publish(struct nic_table *t, struct nic_obj *obj)
 {
+	t->own[obj->id - t->base] = obj;
 	atomic_store_explicit(&t->slot[obj->id - t->base], obj, memory_order_release);
 }
 

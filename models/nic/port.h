@@ -54,7 +54,7 @@ struct nic_port {
 
 /* mgmt: join and leave the subnet: a LID is given, the port goes up when its cable does. */
 int nic_port_init(struct nic *nic);
-void nic_port_fini(struct nic *nic);
+void nic_port_fini(struct nic *nic); /* also when nic_port_init failed or never ran */
 /* mgmt: the cable's or the guest's wish changed (link_changed, PAOS, HCA init and teardown). */
 void nic_port_update(struct nic *nic);
 
