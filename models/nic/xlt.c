@@ -1,0 +1,430 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Translation. Source: KH (mkc), PRM (memory keys): a direct key's list has one entry a page, the
+ * first for the page its start address lies in; an indirect key's entries are ranges of other
+ * keys, which must grant the local right that goes with the access.
+ */
+#include "models/nic/xlt.h"
+
+#include <string.h>
+
+#include "models/nic/internal.h"
+
+#define MAX_DEPTH 4
+#define ANY_QP	  0xffffffu
+
+void nic_iov_init(struct nic_iov *v, const struct mdl_dma *dma)
+{
+	v->dma = *dma;
+	v->len = 0;
+	v->n = v->n_held = 0;
+	v->special = false;
+}
+
+void nic_iov_done(struct nic_iov *v)
+{
+	while (v->n_held)
+		pthread_rwlock_unlock(&v->held[--v->n_held]->lock);
+	v->n = 0;
+	v->len = 0;
+}
+
+/* Return: false when the list is full. */
+static bool add_seg(struct nic_iov *v, int space, uint64_t addr, uint64_t len)
+{
+	struct mdl_seg *last = v->n ? &v->seg[v->n - 1] : NULL;
+
+	if (last && (int)last->space == space &&
+	    (space == NIC_SPACE_NULL || last->addr + last->len == addr)) {
+		last->len += len;
+	} else {
+		if (v->n == NIC_IOV_SEGS)
+			return false;
+		v->seg[v->n++] = (struct mdl_seg){ .addr = addr,
+						   .len = len,
+						   .space = (enum mdl_space)space };
+	}
+	v->special |= space == NIC_SPACE_HOST || space == NIC_SPACE_NULL;
+	v->len += len;
+	return true;
+}
+
+static bool holds(const struct nic_iov *v, const struct nic_mkey *mk)
+{
+	unsigned i;
+
+	for (i = v->n_held; i--;)
+		if (v->held[i] == mk)
+			return true;
+	return false;
+}
+
+/* Return: false when the list can hold no more keys. */
+static bool hold(struct nic_iov *v, struct nic_mkey *mk)
+{
+	if (holds(v, mk))
+		return true;
+	if (v->n_held == NIC_IOV_KEYS)
+		return false;
+	pthread_rwlock_rdlock(&mk->lock);
+	v->held[v->n_held++] = mk;
+	return true;
+}
+
+static enum nic_xlt check_key(const struct nic_mkey *mk, const struct nic_access_ctx *c,
+			      uint32_t key)
+{
+	if (mk->free || mk->variant != (key & 0xff))
+		return NIC_XLT_KEY;
+	if ((mk->qpn & ANY_QP) != ANY_QP && mk->qpn != c->qpn)
+		return NIC_XLT_KEY;
+	if (mk->pd != c->pd)
+		return NIC_XLT_PD;
+	return mk->access & c->access ? NIC_XLT_OK : NIC_XLT_ACCESS;
+}
+
+static bool range_ok(const struct nic_mkey *mk, uint64_t va, uint64_t len)
+{
+	/* Device memory is addressed from 0; start says where in the device it is. */
+	uint64_t off = mk->mode == NIC_MKEY_MEMIC ? va : va - mk->start;
+
+	if (mk->length64)
+		return len <= UINT64_MAX - va;
+	return (mk->mode == NIC_MKEY_MEMIC || va >= mk->start) && off <= mk->len &&
+	       len <= mk->len - off;
+}
+
+/* Everything one level of a translation needs. */
+struct walk {
+	struct nic_iov *v;
+	struct nic_access_ctx c;
+	struct nic_fault *f;
+	unsigned depth;
+	bool full;
+};
+
+static enum nic_xlt walk_key(struct walk *w, uint32_t key, uint64_t va, uint64_t len);
+
+static bool mtt_present(const struct nic_mkey *mk, uint64_t e, bool write)
+{
+	if (e & (write ? NIC_MTT_WRITE : NIC_MTT_READ))
+		return true;
+	/* Lists made before access bits existed: an address is enough. */
+	return !mk->odp && !(e & (NIC_MTT_READ | NIC_MTT_WRITE)) && e;
+}
+
+static enum nic_xlt fault_at(struct walk *w, const struct nic_mkey *mk, uint64_t va, uint64_t len)
+{
+	*w->f = (struct nic_fault){ .key = mk->obj.id << 8 | mk->variant, .va = va, .len = len };
+	return NIC_XLT_FAULT;
+}
+
+static enum nic_xlt walk_mtt(struct walk *w, const struct nic_mkey *mk, uint64_t va, uint64_t len)
+{
+	uint64_t page = 1ull << mk->log_page, off = va - (mk->start & ~(page - 1)), n, e;
+	bool write = w->c.access & ~(NIC_ACC_LOCAL_READ | NIC_ACC_REMOTE_READ);
+
+	for (; len && !w->full; len -= n, off += n, va += n) {
+		if (off >> mk->log_page >= mk->n_xlt || !mk->mtt)
+			return NIC_XLT_RANGE;
+		e = mk->mtt[off >> mk->log_page];
+		if (!mtt_present(mk, e, write))
+			return fault_at(w, mk, va, len);
+		n = page - (off & (page - 1));
+		n = n < len ? n : len;
+		w->full = !add_seg(w->v, MDL_SPACE_BUS, (e & NIC_MTT_ADDR) + (off & (page - 1)), n);
+	}
+	return NIC_XLT_OK;
+}
+
+/* Rights an inner key must give for the outer access. */
+static uint8_t local_right(uint8_t access)
+{
+	return access & (NIC_ACC_LOCAL_READ | NIC_ACC_REMOTE_READ) ? NIC_ACC_LOCAL_READ :
+								     NIC_ACC_LOCAL_WRITE;
+}
+
+static enum nic_xlt walk_inner(struct walk *w, uint32_t key, uint64_t va, uint64_t len)
+{
+	uint8_t access = w->c.access;
+	enum nic_xlt r;
+
+	if (w->depth == MAX_DEPTH)
+		return NIC_XLT_DEPTH;
+	w->depth++;
+	w->c.access = local_right(access);
+	r = walk_key(w, key, va, len);
+	w->c.access = access;
+	w->depth--;
+	return r;
+}
+
+static enum nic_xlt walk_ksm(struct walk *w, const struct nic_mkey *mk, uint64_t va, uint64_t len)
+{
+	uint64_t page = 1ull << mk->log_page, off = va - (mk->start & ~(page - 1)), n;
+	enum nic_xlt r = NIC_XLT_OK;
+
+	for (; !r && len && !w->full; len -= n, off += n) {
+		const struct nic_klm *k;
+
+		if (off >> mk->log_page >= mk->n_xlt || !mk->klm)
+			return NIC_XLT_RANGE;
+		k = &mk->klm[off >> mk->log_page];
+		n = page - (off & (page - 1));
+		n = n < len ? n : len;
+		r = walk_inner(w, k->key, k->va + (off & (page - 1)), n);
+	}
+	return r;
+}
+
+static enum nic_xlt walk_klm(struct walk *w, const struct nic_mkey *mk, uint64_t va, uint64_t len)
+{
+	uint64_t off = va - mk->start, n;
+	enum nic_xlt r = NIC_XLT_OK;
+	uint32_t i;
+
+	for (i = 0; !r && len && !w->full && i < mk->n_xlt && mk->klm; i++) {
+		const struct nic_klm *k = &mk->klm[i];
+
+		if (off >= k->len) {
+			off -= k->len;
+			continue;
+		}
+		n = k->len - off;
+		n = n < len ? n : len;
+		r = walk_inner(w, k->key, k->va + off, n);
+		off = 0;
+		len -= n;
+	}
+	return !r && len && !w->full ? NIC_XLT_RANGE : r;
+}
+
+static enum nic_xlt walk_mkey(struct walk *w, const struct nic_mkey *mk, uint64_t va, uint64_t len)
+{
+	if (!range_ok(mk, va, len))
+		return NIC_XLT_RANGE;
+	if (mk->log_page > 63)
+		return NIC_XLT_RANGE;
+	switch (mk->mode) {
+	case NIC_MKEY_PA:
+		w->full = !add_seg(w->v, MDL_SPACE_BUS, va, len);
+		return NIC_XLT_OK;
+	case NIC_MKEY_MEMIC:
+		w->full = !add_seg(w->v, MDL_SPACE_LOCAL, mk->start + va, len);
+		return NIC_XLT_OK;
+	case NIC_MKEY_MTT:
+		return walk_mtt(w, mk, va, len);
+	case NIC_MKEY_KSM:
+		return walk_ksm(w, mk, va, len);
+	case NIC_MKEY_KLM:
+		return walk_klm(w, mk, va, len);
+	default:
+		return NIC_XLT_KEY;
+	}
+}
+
+static enum nic_xlt walk_key(struct walk *w, uint32_t key, uint64_t va, uint64_t len)
+{
+	struct nic_mkey *mk;
+	enum nic_xlt r;
+
+	if (!len)
+		return NIC_XLT_OK;
+	if (key == NIC_KEY_NULL || key == NIC_KEY_DUMP_FILL) {
+		w->full = !add_seg(w->v, NIC_SPACE_NULL, 0, len);
+		return NIC_XLT_OK;
+	}
+	if (key == NIC_KEY_RESERVED_LKEY) {
+		if (!w->c.rlky)
+			return NIC_XLT_KEY;
+		w->full = !add_seg(w->v, MDL_SPACE_BUS, va, len);
+		return NIC_XLT_OK;
+	}
+	mk = nic_find_mkey(w->c.nic, key);
+	if (!mk)
+		return NIC_XLT_KEY;
+	if (!hold(w->v, mk)) {
+		w->full = true;
+		return NIC_XLT_OK;
+	}
+	r = check_key(mk, &w->c, key);
+	return r ? r : walk_mkey(w, mk, va, len);
+}
+
+enum nic_xlt nic_xlt_range(struct nic_iov *v, const struct nic_access_ctx *c, uint32_t key,
+			   uint64_t va, uint64_t len, struct nic_fault *f)
+{
+	struct walk w = { .v = v, .c = *c, .f = f };
+
+	return walk_key(&w, key, va, len);
+}
+
+enum nic_xlt nic_xlt_check(const struct nic_access_ctx *c, uint32_t key, uint64_t va, uint64_t len)
+{
+	struct nic_mkey *mk;
+	enum nic_xlt r;
+
+	if (key == NIC_KEY_NULL || (key == NIC_KEY_RESERVED_LKEY && c->rlky))
+		return NIC_XLT_OK;
+	mk = nic_find_mkey(c->nic, key);
+	if (!mk)
+		return NIC_XLT_KEY;
+	pthread_rwlock_rdlock(&mk->lock);
+	r = check_key(mk, c, key);
+	if (!r && !range_ok(mk, va, len))
+		r = NIC_XLT_RANGE;
+	pthread_rwlock_unlock(&mk->lock);
+	return r;
+}
+
+enum nic_xlt nic_xlt_sges(struct nic_iov *v, const struct nic_access_ctx *c,
+			  const struct nic_sge *sge, unsigned n, uint64_t off, uint64_t len,
+			  struct nic_fault *f)
+{
+	struct walk w = { .v = v, .c = *c, .f = f };
+	enum nic_xlt r = NIC_XLT_OK;
+	uint64_t part;
+
+	for (; !r && n && len && !w.full; n--, sge++) {
+		if (off >= sge->len) {
+			off -= sge->len;
+			continue;
+		}
+		part = sge->len - off;
+		part = part < len ? part : len;
+		if (sge->host)
+			w.full = !add_seg(v, NIC_SPACE_HOST, (uintptr_t)(sge->host + off), part);
+		else
+			r = walk_key(&w, sge->key, sge->addr + off, part);
+		len -= part;
+		off = 0;
+	}
+	return r;
+}
+
+void nic_iov_host(struct nic_iov *v, void *mem, uint64_t len)
+{
+	v->n = 0;
+	v->len = 0;
+	if (len)
+		add_seg(v, NIC_SPACE_HOST, (uintptr_t)mem, len);
+}
+
+void nic_iov_trim(struct nic_iov *v, uint64_t len)
+{
+	while (v->n && v->len - v->seg[v->n - 1].len >= len) {
+		v->len -= v->seg[v->n - 1].len;
+		v->n--;
+	}
+	if (v->len > len) {
+		v->seg[v->n - 1].len -= v->len - len;
+		v->len = len;
+	}
+}
+
+void nic_iov_part(const struct nic_iov *v, uint64_t off, uint64_t len, struct nic_iov *out)
+{
+	unsigned i;
+
+	nic_iov_init(out, &v->dma);
+	for (i = 0; i < v->n && len; i++) {
+		struct mdl_seg s = v->seg[i];
+
+		if (off >= s.len) {
+			off -= s.len;
+			continue;
+		}
+		if ((int)s.space != NIC_SPACE_NULL)
+			s.addr += off;
+		s.len = s.len - off < len ? s.len - off : len;
+		off = 0;
+		len -= s.len;
+		add_seg(out, (int)s.space, s.addr, s.len);
+	}
+}
+
+/* One piece where at least one side is not the door's. Return: 0 or an error of that side. */
+static enum nic_copy copy_piece(struct nic_iov *dst, const struct mdl_seg *d, struct nic_iov *src,
+				const struct mdl_seg *s, uint64_t len)
+{
+	static const uint8_t zero[4096];
+	void *to = (void *)(uintptr_t)d->addr, *from = (void *)(uintptr_t)s->addr;
+	uint64_t done, n;
+	bool d_host = (int)d->space == NIC_SPACE_HOST, s_host = (int)s->space == NIC_SPACE_HOST;
+
+	if ((int)d->space == NIC_SPACE_NULL)
+		return NIC_COPY_OK;
+	if (d_host && s_host)
+		memcpy(to, from, len);
+	else if (d_host && (int)s->space == NIC_SPACE_NULL)
+		memset(to, 0, len);
+	else if (d_host)
+		return mdl_dma_read(&src->dma, s->space, s->addr, to, len, MDL_DATA) ?
+			       NIC_COPY_SRC :
+			       NIC_COPY_OK;
+	else if (s_host)
+		return mdl_dma_write(&dst->dma, d->space, d->addr, from, len, MDL_DATA) ?
+			       NIC_COPY_DST :
+			       NIC_COPY_OK;
+	else if ((int)s->space == NIC_SPACE_NULL)
+		for (done = 0; done < len; done += n) {
+			n = len - done < sizeof(zero) ? len - done : sizeof(zero);
+			if (mdl_dma_write(&dst->dma, d->space, d->addr + done, zero, n, MDL_DATA))
+				return NIC_COPY_DST;
+		}
+	else
+		return (enum nic_copy) - 1;
+	return NIC_COPY_OK;
+}
+
+static enum nic_copy side_of(struct nic_iov *dst, struct nic_iov *src)
+{
+	if (!mdl_dma_valid(&dst->dma) || !mdl_dma_valid(&src->dma))
+		return NIC_COPY_GONE;
+	return src->dma.fault_addr != UINT64_MAX ? NIC_COPY_SRC : NIC_COPY_DST;
+}
+
+static enum nic_copy copy_door(struct nic_iov *dst, const struct mdl_seg *d, unsigned nd,
+			       struct nic_iov *src, const struct mdl_seg *s, unsigned ns)
+{
+	dst->dma.fault_addr = src->dma.fault_addr = UINT64_MAX;
+	if (!mdl_dma_copyv(&dst->dma, d, nd, &src->dma, s, ns, MDL_DATA, NULL))
+		return NIC_COPY_OK;
+	return side_of(dst, src);
+}
+
+static enum nic_copy copy_special(struct nic_iov *dst, struct nic_iov *src)
+{
+	struct mdl_seg d = { 0 }, s = { 0 };
+	unsigned i = 0, j = 0;
+	enum nic_copy r = NIC_COPY_OK;
+	uint64_t n;
+
+	while (!r) {
+		if (!d.len && i < dst->n)
+			d = dst->seg[i++];
+		if (!s.len && j < src->n)
+			s = src->seg[j++];
+		n = d.len < s.len ? d.len : s.len;
+		if (!n)
+			break;
+		d.len -= n;
+		s.len -= n;
+		r = copy_piece(dst, &d, src, &s, n);
+		if ((int)r < 0)
+			r = copy_door(dst, &(struct mdl_seg){ d.addr, n, d.space }, 1, src,
+				      &(struct mdl_seg){ s.addr, n, s.space }, 1);
+		d.addr += n;
+		s.addr += n;
+	}
+	if (r && (!mdl_dma_valid(&dst->dma) || !mdl_dma_valid(&src->dma)))
+		return NIC_COPY_GONE;
+	return r;
+}
+
+enum nic_copy nic_iov_copy(struct nic_iov *dst, struct nic_iov *src)
+{
+	if (dst->special || src->special)
+		return copy_special(dst, src);
+	return copy_door(dst, dst->seg, dst->n, src, src->seg, src->n);
+}
