@@ -92,6 +92,7 @@ static int backing_get(struct mdl_backings *b, int fd, uint64_t off, uint64_t si
 	struct mdl_backing *k;
 	struct stat st;
 	int seals, mode;
+	bool writable;
 
 	*ret_k = NULL;
 	if (fstat(fd, &st) || st.st_size <= 0)
@@ -101,9 +102,11 @@ static int backing_get(struct mdl_backings *b, int fd, uint64_t off, uint64_t si
 	mode = fcntl(fd, F_GETFL);
 	if (mode < 0 || (mode & O_ACCMODE) == O_WRONLY)
 		return -EINVAL;
-	if ((prot & MDL_PROT_WRITE) && (mode & O_ACCMODE) != O_RDWR)
-		return -EINVAL;
 	seals = fcntl(fd, F_GET_SEALS);
+	writable = (mode & O_ACCMODE) == O_RDWR &&
+		   (seals < 0 || !(seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)));
+	if ((prot & MDL_PROT_WRITE) && !writable)
+		return -EINVAL;
 	if (seals < 0 || !(seals & F_SEAL_SHRINK))
 		return 0;
 	TAILQ_FOREACH(k, &b->list, entry) {
@@ -114,7 +117,7 @@ static int backing_get(struct mdl_backings *b, int fd, uint64_t off, uint64_t si
 			return 0;
 		}
 	}
-	return backing_new(b, fd, &st, (mode & O_ACCMODE) == O_RDWR, ret_k);
+	return backing_new(b, fd, &st, writable, ret_k);
 }
 
 int mdl_windows_map(struct mdl_windows *w, struct mdl_backings *b, uint64_t addr, uint64_t size,
