@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import tempfile
 import unittest
+import unittest.mock
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 COPIED = ("scripts/check.sh", "scripts/codespell-ignore.txt", ".clang-format", "meson.build",
@@ -114,6 +115,25 @@ class CheckTest(unittest.TestCase):
         self.put("junk/bad.c", "int x; ")
         result = self.check("whitespace", "spdx")
         self.assertEqual(result.returncode, 0, result.stdout)
+
+    def test_git_that_refuses_hides_nothing(self) -> None:
+        subprocess.run(["git", "init", "-q"], cwd=self.tree, check=True)
+        self.put("bin/git", "#!/bin/sh\nexit 128\n")
+        (self.tree / "bin/git").chmod(0o755)
+        self.put("util/bad.c", "int x; \n")
+        with unittest.mock.patch.dict(os.environ, PATH=f"{self.tree}/bin:{os.environ['PATH']}"):
+            result = self.check("whitespace")
+        self.assertIn("util/bad.c:1", result.stdout)
+        self.assertEqual(result.returncode, 1)
+
+    def test_nothing_to_check_is_a_failure(self) -> None:
+        self.put("bin/git", "#!/bin/sh\ntrue\n")
+        (self.tree / "bin/git").chmod(0o755)
+        self.put(".git", "")
+        with unittest.mock.patch.dict(os.environ, PATH=f"{self.tree}/bin:{os.environ['PATH']}"):
+            result = self.check("whitespace")
+        self.assertEqual(result.returncode, 1, result.stdout)
+        self.assertIn("Bail out!", result.stdout)
 
     def test_format_rewrites(self) -> None:
         self.put("util/bad.c", C_LICENCE + "int  x;\n")
