@@ -10,7 +10,19 @@ import sys
 import time
 from pathlib import Path
 
-from . import fabric, hosttree, image, node, paths, recipe, registry, topology
+from . import (
+    fabric,
+    guesttests,
+    hosttree,
+    image,
+    node,
+    paths,
+    recipe,
+    registry,
+    testcmd,
+    testrun,
+    topology,
+)
 from .errors import EXIT_USAGE, LabError
 from .lab import NODES_MAX, Options
 from .qemu import Share
@@ -190,6 +202,32 @@ def cmd_shell(args: argparse.Namespace) -> int:
     return run_lab(options, body, paths.cache_dir(args.cache), _limit(args, 0), output)
 
 
+def cmd_test(args: argparse.Namespace) -> int:
+    build = paths.build_dir(args.build)
+    tests = guesttests.discover(paths.SOURCE / "tests/guest", build, args.patterns)
+    if not tests:
+        raise LabError("no guest test has such a name", "'peerdma-lab test --list' shows all")
+    groups = guesttests.groups(tests, args.topology)
+    if args.list:
+        for test in tests:
+            print(f"{test.name:32} {' '.join(test.topologies)}  {test.summary}")
+        return 0
+    output = Path(args.output).absolute() if args.output else build / "test-results"
+    if args.worker:
+        return _run_worker(args, groups, output)
+    _image(args)
+    return testcmd.run_tests(groups, args.argv, args.jobs, output)
+
+
+def _run_worker(args: argparse.Namespace, groups: list[guesttests.Group], output: Path) -> int:
+    name, _, number = args.worker.partition(":")
+    group = next(g for g in groups if g.topology == name and str(g.nodes) == number)
+    args.topology, args.nodes = name, int(number)
+    args.no_fabric = args.no_fabric or not any(t.models for t in group.tests)
+    testrun.run_group(_options(args), group, testcmd.send, output)
+    return 0
+
+
 def cmd_image(args: argparse.Namespace) -> int:
     cache = paths.cache_dir(args.cache)
     wanted = recipe.load_recipe(recipe.parse_packages(args.packages))
@@ -272,6 +310,17 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("command", nargs="*", metavar="COMMAND", help="command and arguments (default: uname -a)")
     one.set_defaults(do=cmd_run)
 
+    one = commands.add_parser(
+        "test", help="run the guest tests, print TAP", epilog=EPILOG, formatter_class=formatter
+    )
+    _add_lab_options(one)
+    one.set_defaults(topology=None)
+    one.add_argument("-j", "--jobs", type=int, default=1, help="labs at the same time (default: 1)")
+    one.add_argument("--list", action="store_true", help="list the tests, run nothing")
+    one.add_argument("--worker", help=argparse.SUPPRESS)
+    one.add_argument("patterns", nargs="*", metavar="PATTERN", help="such as 'vfio_*' (default: all)")
+    one.set_defaults(do=cmd_test)
+
     one = commands.add_parser("shell", help="boot a lab and open a shell in it")
     _add_lab_options(one)
     one.add_argument("--on", default="a", metavar="NODE", help="node to open the shell in (default: a)")
@@ -299,7 +348,9 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
+    argv = sys.argv[1:] if argv is None else argv
     args = parser().parse_args(argv)
+    args.argv = argv
     try:
         return args.do(args)
     except LabError as error:

@@ -18,5 +18,10 @@ class LabError(Exception):
         self.hint = hint
         self.status = status
 
+    @property
+    def interrupted(self) -> bool:
+        """Whether the user wanted the end."""
+        return self.status > EXIT_SIGNAL
+
     def text(self) -> str:
         return f"{self}: {self.hint}" if self.hint else str(self)

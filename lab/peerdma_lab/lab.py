@@ -3,7 +3,6 @@
 
 import asyncio
 import io
-import os
 import re
 import shutil
 import signal
@@ -14,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from . import cpio, fabric, klog, node, qemu, registry
+from . import cpio, fabric, klog, node, registry
 from .errors import EXIT_KERNEL, EXIT_SIGNAL, EXIT_USAGE, LabError
 from .node import Node
 from .procs import Janitor, Process
@@ -81,6 +80,7 @@ class Lab:
     # Failure
 
     def fail(self, error: BaseException) -> None:
+        """The first failure is the one that counts."""
         if not self.failed.done():
             self.failed.set_exception(error)
 
@@ -95,6 +95,16 @@ class Lab:
             raise AssertionError("the lab failed without a reason")
         finally:
             task.cancel()
+
+    def interrupted(self) -> LabError | None:
+        """The failure, when it is the user's wish."""
+        error = self.failed.exception() if self.failed.done() else None
+        return error if isinstance(error, LabError) and error.interrupted else None
+
+    def check_boot_alarms(self) -> None:
+        alarms = self.alarms()
+        if alarms:
+            raise LabError("kernel warning during the boot: " + "; ".join(alarms), status=EXIT_KERNEL)
 
     def _on_signal(self, sig: int) -> None:
         self.fail(LabError(f"interrupted by {signal.Signals(sig).name}", status=EXIT_SIGNAL + sig))
@@ -264,7 +274,7 @@ class Lab:
     async def _prepare(self) -> None:
         await asyncio.gather(*(self._prepare_node(n) for n in self.nodes.values()))
 
-    async def _must(self, n: Node, argv: list[str]) -> None:
+    async def must(self, n: Node, argv: list[str]) -> None:
         status, out, err = await n.agent.output(argv)
         if status:
             said = (err or out).decode(errors="replace").strip()
@@ -273,7 +283,7 @@ class Lab:
     async def _prepare_node(self, n: Node) -> None:
         modules = self._modules()
         if modules:
-            await self._must(n, ["modprobe", "-a", "--", *modules])
+            await self.must(n, ["modprobe", "-a", "--", *modules])
         if not (self.options.topology.iommu and self.options.bind):
             return
         for slot in self.options.topology.slots:
@@ -282,7 +292,7 @@ class Lab:
 
     async def _bind_vfio(self, n: Node, address: str) -> None:
         script = 'echo vfio-pci > "/sys/bus/pci/devices/$1/driver_override" && echo "$1" > /sys/bus/pci/drivers_probe'
-        await self._must(n, ["sh", "-c", script, "sh", address])
+        await self.must(n, ["sh", "-c", script, "sh", address])
 
     # Results
 

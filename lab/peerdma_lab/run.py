@@ -3,6 +3,7 @@
 
 import asyncio
 import contextlib
+import os
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -32,13 +33,6 @@ def say(text: str) -> None:
     print(f"peerdma-lab: {text}", file=sys.stderr, flush=True)
 
 
-async def limited(what: Awaitable[int], seconds: float | None) -> int:
-    try:
-        return await asyncio.wait_for(what, seconds)
-    except (TimeoutError, asyncio.TimeoutError):
-        raise LabError(f"the time limit of {seconds:g} s is over", "--timeout sets another", EXIT_TIMEOUT) from None
-
-
 async def _feed(jobs: list, forward: bool) -> None:
     """Passes standard input on to every job."""
     while forward:
@@ -62,8 +56,6 @@ async def _start(lab: Lab, node: Node, command: Command, out: stdio.Output, err:
 
 async def _explain(lab: Lab, command: Command, name: str, ended: Ended) -> None:
     if ended.how == ended.how.NOT_STARTED:
-        import os
-
         say(f"cannot start '{command.argv[0]}' in node {name}: {os.strerror(ended.value)}")
 
 
@@ -108,11 +100,11 @@ async def run_shell(lab: Lab, node: Node, argv: list[str], env: dict[str, str]) 
             feeder.cancel()
 
 
-async def _body(lab: Lab, body: Body, timeout: float | None, output: Path | None) -> int:
+async def _body(lab: Lab, body: Body, output: Path | None) -> int:
     watcher = asyncio.ensure_future(lab.wait_alarm_fatal(FATAL_GRACE))
     watcher.add_done_callback(lambda t: t.cancelled() or lab.fail(t.exception() or LabError("kernel died")))
     try:
-        status = await lab.guard(limited(body(lab), timeout))
+        status = await lab.guard(body(lab))
         await lab.settle()
         await lab.guard(results.save_counters(lab))
         if output:
@@ -129,29 +121,40 @@ def report_alarms(lab: Lab) -> bool:
     return bool(alarms)
 
 
+def _over(seconds: float) -> LabError:
+    text = f"the time limit of {seconds:g} s is over"
+    return LabError(text, "--timeout sets another", EXIT_TIMEOUT)
+
+
 async def _live(lab: Lab, body: Body, timeout: float | None, output: Path | None) -> int:
+    loop = asyncio.get_running_loop()
+    timer = loop.call_later(timeout, lab.fail, _over(timeout)) if timeout else None
     async with lab:
-        return await _body(lab, body, timeout, output)
+        try:
+            return await _body(lab, body, output)
+        finally:
+            if timer:
+                timer.cancel()
 
 
 def run_lab(options: Options, body: Body, cache: Path, timeout: float | None, output: Path | None) -> int:
     """Return: the exit status of the launcher."""
     lab = Lab(options)
-    status, failed = 0, False
+    status, failed, interrupted = 0, False, False
     try:
         try:
             status = asyncio.run(_live(lab, body, timeout, output))
         except LabError as error:
             say(error.text())
             status, failed = error.status, True
+            interrupted = error.interrupted
         if report_alarms(lab):
             if not failed and status:
                 say(f"the command itself ended with status {status}")
-            interrupted = failed and status > 128
             status, failed = (status if interrupted else EXIT_KERNEL), True
         if output:
             results.save_files(lab, output)
-        elif failed:
+        elif failed and not interrupted:
             say(f"logs are in {results.keep_failure(lab, cache)}")
     finally:
         with contextlib.suppress(KeyboardInterrupt):
