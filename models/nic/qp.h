@@ -72,6 +72,7 @@ struct nic_qp_attr {
 	uint32_t xrcd;
 	uint16_t rate_limit_index;
 	uint32_t ece;
+	uint32_t deth_sqpn; /* datagrams: source QP shown to receivers; 0 = its own number */
 };
 
 /* One work queue ring in the QP's buffer. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The requester (send side). Owner: data. This first version fixes the calls, not the members. */
+/* The requester (send side). Owner: data. */
 #ifndef PEERDMA_MODELS_NIC_REQ_H
 #define PEERDMA_MODELS_NIC_REQ_H
 
@@ -9,18 +9,41 @@
 
 struct nic_qp;
 
+#define NIC_INFLIGHT 16u
+
+/* A request that was started and is not complete. */
+struct nic_inflight {
+	uint16_t idx;
+	uint8_t nbb, opcode;
+	bool signalled;
+	uint32_t psn, n_psn;
+	uint64_t len;
+};
+
 struct nic_req {
 	pthread_mutex_t lock;
 	/* all under lock */
 	uint16_t sq_ci;	  /* next block (64 bytes) to complete */
-	uint16_t sq_next; /* next block to execute */
+	uint16_t sq_next; /* next block to start */
 	uint16_t sq_pi;	  /* producer index as last read from the doorbell record */
 	uint32_t psn;	  /* next PSN to send */
 	uint32_t acked;	  /* first PSN not acknowledged */
 	uint32_t ssn;
-	bool drain_event; /* SQD asked for an event when drained */
+	bool drain_event; /* SQD asked for an event when drained (lead sets it) */
 	bool flushed;	  /* in error and everything flushed */
-	uint64_t due_ns;  /* when nic_req_run wants to be called even without a kick; 0 = never */
+	bool stop;	  /* nothing more is sent until an answer or the timer */
+	uint64_t
+		due_ns; /* timer.c: when nic_req_run is to be called even without a kick; 0 = never */
+	uint64_t hold_ns; /* nothing is sent before (RNR, busy); 0 = free */
+	uint64_t ack_ns;  /* acknowledge time-out; 0 = not running */
+	uint32_t backoff_ns;
+	uint8_t retries, rnr_tries;
+	uint32_t fault_token; /* waits for the guest to answer this page fault; 0 = none */
+	bool fault_failed;
+	uint8_t fl_head, fl_n, fl_cur; /* oldest; how many; which of them is being sent */
+	struct nic_inflight fl[NIC_INFLIGHT];
+	uint64_t timer_at; /* timer.c */
+	uint32_t timer_pos;
 };
 
 /* Called by lead with both locks of the QP held. attr is set already. */

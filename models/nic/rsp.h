@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The responder (receive side). Owner: data. This first version fixes the calls, not members. */
+/* The responder (receive side). Owner: data.  */
 #ifndef PEERDMA_MODELS_NIC_RSP_H
 #define PEERDMA_MODELS_NIC_RSP_H
 
@@ -9,6 +9,17 @@
 
 struct nic_qp;
 
+#define NIC_ATOMICS 16u
+
+struct nic_srq;
+
+/* An atomic that was carried out, kept in case its answer was lost. */
+struct nic_atomic_done {
+	uint32_t psn;
+	bool valid;
+	uint64_t old;
+};
+
 struct nic_rsp {
 	pthread_mutex_t lock;
 	/* all under lock */
@@ -17,6 +28,15 @@ struct nic_rsp {
 	uint16_t rq_ci; /* next receive entry to take */
 	uint16_t rq_pi; /* producer counter as last read */
 	bool flushed;
+	bool in_msg, nak_sent, comm_est, last_wqe;
+	bool dropping;		  /* UC: rest of a message that lost a packet */
+	bool have_rwqe;		  /* an entry is taken and not complete */
+	uint16_t rwqe;		  /* its counter ... */
+	struct nic_srq *rwqe_srq; /* ... and where it is from; NULL = the QP's own queue */
+	uint32_t fault_token;	  /* waits for the guest to answer this page fault; 0 = none */
+	bool fault_failed;
+	uint8_t atomic_next;
+	struct nic_atomic_done atomic[NIC_ATOMICS];
 };
 
 /* Called by lead with both locks of the QP held, as in req.h. */

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "models/nic/internal.h"
+#include "models/nic/memic.h"
 
 #define MAX_DEPTH 4
 #define ANY_QP	  0xffffffu
@@ -210,7 +211,7 @@ static enum nic_xlt walk_mkey(struct walk *w, const struct nic_mkey *mk, uint64_
 		w->full = !add_seg(w->v, MDL_SPACE_BUS, va, len);
 		return NIC_XLT_OK;
 	case NIC_MKEY_MEMIC:
-		w->full = !add_seg(w->v, MDL_SPACE_LOCAL, mk->start + va, len);
+		w->full = !add_seg(w->v, MDL_SPACE_LOCAL, mk->start - NIC_MEMIC_OFF + va, len);
 		return NIC_XLT_OK;
 	case NIC_MKEY_MTT:
 		return walk_mtt(w, mk, va, len);
