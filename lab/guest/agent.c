@@ -46,22 +46,30 @@ static bool port_has_name(const char *dir, const char *name)
 	return !strcmp(text, name);
 }
 
-int agent_open_port(const char *name)
+int agent_find_port(const char *name, char *path, size_t size)
 {
-	char path[PATH_MAX] = "";
 	struct dirent *e;
 	DIR *d;
-	int fd;
 
+	path[0] = 0;
 	d = opendir(PORTS_DIR);
 	if (!d)
 		return -errno;
 	while ((e = readdir(d)))
 		if (e->d_name[0] != '.' && port_has_name(e->d_name, name))
-			snprintf(path, sizeof(path), "/dev/%s", e->d_name);
+			snprintf(path, size, "/dev/%s", e->d_name);
 	closedir(d);
-	if (!path[0])
-		return -ENOENT;
+	return path[0] ? 0 : -ENOENT;
+}
+
+int agent_open_port(const char *name)
+{
+	char path[PATH_MAX];
+	int ret, fd;
+
+	ret = agent_find_port(name, path, sizeof(path));
+	if (ret)
+		return ret;
 	fd = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
 	return fd < 0 ? -errno : fd;
 }

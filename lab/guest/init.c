@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,8 +17,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#define PORT_NAME  "peerdma.agent"
-#define PORT_TRIES 10000
+#define PORT_NAME    "peerdma.agent"
+#define CONTROL_NAME "peerdma.control"
+#define CONTROL_FILE "/dev/peerdma-control"
+#define PORT_TRIES   10000
 
 static int open_port(void)
 {
@@ -38,11 +41,21 @@ static void set_environment(const char *node)
 {
 	clearenv();
 	setenv("PATH",
-	       "/peerdma/build/cli:/peerdma/build/bench:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+	       "/peerdma/build/cli:/peerdma/build/bench:/peerdma/source/lab/guest-tools:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
 	       1);
 	setenv("HOME", "/root", 1);
 	setenv("LANG", "C.UTF-8", 1);
 	setenv("NODE", node, 1);
+}
+
+/* Only a lab with models has the port: the control socket of their fabric (docs/fabric.md). */
+static int name_control_port(void)
+{
+	char path[PATH_MAX];
+
+	if (agent_find_port(CONTROL_NAME, path, sizeof(path)))
+		return 0;
+	return symlink(path, CONTROL_FILE) < 0 ? boot_fail(errno, "name", CONTROL_FILE) : 0;
 }
 
 static int bring_up(void)
@@ -54,6 +67,7 @@ static int bring_up(void)
 	ret = ret ? ret : boot_enter_root();
 	ret = ret ? ret : boot_settle();
 	ret = ret ? ret : boot_mount_shares();
+	ret = ret ? ret : name_control_port();
 	if (ret)
 		return ret;
 	boot_option("peerdma.node", node, sizeof(node));
