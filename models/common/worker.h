@@ -21,7 +21,7 @@ typedef bool (*mdl_work_fn)(void *arg);
 int mdl_worker_create(const char *name, mdl_work_fn fn, void *arg, struct mdl_worker **ret_w);
 /* Wake the worker. Any thread, never blocks. */
 void mdl_worker_kick(struct mdl_worker *w);
-/* Have fn called no later than ns from now even without a kick (an earlier deadline wins). For fn. */
+/* For fn: be called no later than ns from now even without a kick (an earlier deadline wins). */
 void mdl_worker_after(struct mdl_worker *w, uint64_t ns);
 /* Stop after the current slice, join, free. NULL is allowed. Not from fn. */
 void mdl_worker_destroy(struct mdl_worker *w);
