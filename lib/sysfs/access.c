@@ -66,8 +66,9 @@ static int bar_map(struct pdmai_dev *dev, unsigned bar, void **ret_mem)
 	close(fd);
 	if (mem == MAP_FAILED)
 		return pdmai_fail_errno(
-			err, "%s: cannot map BAR %u (a kernel with IO_STRICT_DEVMEM refuses a "
-			     "claimed one without iomem=relaxed)",
+			err,
+			"%s: cannot map BAR %u (a kernel with IO_STRICT_DEVMEM refuses a "
+			"claimed one without iomem=relaxed)",
 			dev->bdf.text, bar);
 	*ret_mem = mem;
 	return 0;

@@ -163,7 +163,8 @@ int pdmai_pci_group(const char *root, const struct pdmai_bdf *bdf, unsigned *ret
 		return pdmai_fail(ENODEV, "there is no PCI device %s", bdf->text);
 	ret = pdmai_attr_link(name, sizeof(name), "%s/iommu_group", path);
 	if (ret)
-		return pdmai_fail(ENOENT, "%s is in no IOMMU group: the kernel runs without an IOMMU",
+		return pdmai_fail(ENOENT,
+				  "%s is in no IOMMU group: the kernel runs without an IOMMU",
 				  bdf->text);
 	group = strtoul(name, &end, 10);
 	if (end == name || *end || group > INT32_MAX)

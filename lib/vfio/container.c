@@ -66,9 +66,10 @@ static int open_group(unsigned number, int *ret_fd)
 	if (fd < 0)
 		return pdmai_fail_errno(errno, "cannot open %s", path);
 	if (ioctl(fd, VFIO_GROUP_GET_STATUS, &status) < 0) {
+		int err = errno;
+
 		close(fd);
-		return pdmai_fail_errno(errno, "cannot ask for the state of IOMMU group %u",
-					number);
+		return pdmai_fail_errno(err, "cannot ask for the state of IOMMU group %u", number);
 	}
 	if (!(status.flags & VFIO_GROUP_FLAGS_VIABLE)) {
 		close(fd);
@@ -107,7 +108,7 @@ static int remember(struct pdmai_vfio *v, unsigned number, int fd)
 
 int pdmai_vfio_group_get(struct pdmai_vfio *v, unsigned number, int *ret_fd)
 {
-	int ret, fd;
+	int ret, fd = -1;
 
 	for (size_t i = 0; i < v->n_groups; i++) {
 		if (v->groups[i].number == number) {

@@ -26,8 +26,7 @@ static struct vfio_device_feature *request(unsigned bar, const struct pdmai_bar_
 	buf->open_flags = O_RDWR | O_CLOEXEC;
 	buf->nr_ranges = n;
 	for (unsigned i = 0; i < n; i++)
-		buf->dma_ranges[i] =
-			(struct vfio_region_dma_range){ ranges[i].off, ranges[i].len };
+		buf->dma_ranges[i] = (struct vfio_region_dma_range){ ranges[i].off, ranges[i].len };
 	return feature;
 }
 

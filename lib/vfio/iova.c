@@ -27,8 +27,8 @@ static int take_ranges(const struct vfio_iommu_type1_info_cap_iova_range *cap, s
 	if (n > max || n > (room - sizeof(*cap)) / sizeof(cap->iova_ranges[0]))
 		return -EPROTO;
 	for (size_t i = 0; i < n; i++)
-		ranges[i] = (struct pdmai_range){ cap->iova_ranges[i].start,
-						  cap->iova_ranges[i].end };
+		ranges[i] =
+			(struct pdmai_range){ cap->iova_ranges[i].start, cap->iova_ranges[i].end };
 	*ret_n = n;
 	return 0;
 }
