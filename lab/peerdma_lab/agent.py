@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Talks to the agent in a guest: starts commands, carries their input and output, learns their status."""
+"""Talks to the agent in a guest: starts commands, carries their input and output, learns their
+status.
+"""
 
 import asyncio
 import socket
@@ -84,11 +86,15 @@ class Agent:
         self._writer: asyncio.StreamWriter | None = None
 
     async def serve(self, sock: socket.socket) -> None:
-        """Runs until the guest closes; raises LabError when the guest gives up or talks nonsense."""
+        """Runs until the guest closes; raises LabError when the guest gives up or talks
+        nonsense.
+        """
         reader, self._writer = await asyncio.open_connection(sock=sock)
         try:
             while True:
-                length, kind, job = frames.decode_header(await reader.readexactly(frames.HEADER.size))
+                length, kind, job = frames.decode_header(
+                    await reader.readexactly(frames.HEADER.size)
+                )
                 await self._handle(Frame(kind, job, await reader.readexactly(length)))
         except (asyncio.IncompleteReadError, ConnectionError):
             return
@@ -112,7 +118,8 @@ class Agent:
     def _greet(self, hello: frames.Hello) -> None:
         if hello.protocol != frames.PROTOCOL:
             raise LabError(
-                f"the guest agent speaks protocol {hello.protocol}, the launcher {frames.PROTOCOL}", "build again"
+                f"the guest speaks protocol {hello.protocol}, the launcher {frames.PROTOCOL}",
+                "build again",
             )
         if not self.hello.done():
             self.hello.set_result(hello)
@@ -167,7 +174,9 @@ class Agent:
         await self.send(Type.EXEC, number, payload)
         return job
 
-    async def output(self, argv: list[str], *, env: dict[str, str] | None = None) -> tuple[int, bytes, bytes]:
+    async def output(self, argv: list[str], *, env: dict[str, str] | None = None) -> tuple[
+        int, bytes, bytes
+    ]:
         """Runs a short command. Return: status, stdout, stderr."""
         out, err = bytearray(), bytearray()
 

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Writes the archive format of the initial RAM file system ("newc"), the same bytes for the same content."""
+"""Writes the archive format of the initial RAM file system ("newc"), the same bytes for the same
+content.
+"""
 
 from typing import BinaryIO
 

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Failures of the lab itself, and the exit statuses by which a caller tells them from those of the command."""
+"""Failures of the lab itself, and the exit statuses by which a caller tells them from those of the
+command.
+"""
 
 EXIT_USAGE = 2
 EXIT_KERNEL = 123

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""The process that hosts the device models of a lab: its configuration, its start, its control socket."""
+"""The process that hosts the device models of a lab: its configuration, its start, its control
+socket.
+"""
 
 import asyncio
 import json
@@ -21,7 +23,9 @@ ANSWER_MAX = 64 << 20
 def models_of(binary: Path) -> set[str]:
     """The device models which this fabric has."""
     try:
-        done = subprocess.run([binary, "--list-models"], capture_output=True, text=True, timeout=10, check=False)
+        done = subprocess.run(
+            [binary, "--list-models"], capture_output=True, text=True, timeout=10, check=False
+        )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise LabError(f"cannot run the fabric {binary}: {error}") from None
     if done.returncode:
@@ -30,12 +34,19 @@ def models_of(binary: Path) -> set[str]:
 
 
 def fill_slots(topology: Topology, models: set[str]) -> list[str]:
-    """Slots that get a model of the fabric; a disk slot keeps QEMU's NVMe until there is a model."""
+    """Slots that get a model of the fabric; a disk slot keeps QEMU's NVMe until there is a
+    model.
+    """
     return [slot.name for slot in topology.slots if slot.kind in models]
 
 
 def config(
-    run_dir: Path, topology: Topology, names: list[str], models: set[str], vram: str, links: list[list[str]]
+    run_dir: Path,
+    topology: Topology,
+    names: list[str],
+    models: set[str],
+    vram: str,
+    links: list[list[str]],
 ) -> dict[str, Any]:
     nodes = []
     for name in names:
@@ -60,11 +71,15 @@ def config(
 
 
 def default_links(topology: Topology, names: list[str], models: set[str]) -> list[list[str]]:
-    """The accelerators of a node have a private link; NICs of the same number of two nodes have a cable."""
+    """The accelerators of a node have a private link; NICs of the same number of two nodes have a
+    cable.
+    """
     links = []
     for name in names:
         accels = [s.name for s in topology.slots if s.kind == "accel" and s.kind in models]
-        links += [[f"{name}/{x}", f"{name}/{y}"] for x, y in zip(accels[::2], accels[1::2], strict=False)]
+        links += [
+            [f"{name}/{x}", f"{name}/{y}"] for x, y in zip(accels[::2], accels[1::2], strict=False)
+        ]
     nics = [s.name for s in topology.slots if s.kind == "nic" and s.kind in models]
     for one, other in zip(names[::2], names[1::2], strict=False):
         links += [[f"{one}/{nic}", f"{other}/{nic}"] for nic in nics]
@@ -78,21 +93,27 @@ async def start(binary: Path, run_dir: Path, data: dict[str, Any], level: str) -
     reader, writer = os.pipe()
     try:
         with open(run_dir / "fabric.log", "wb") as log:
-            args = [str(binary), "--config", str(path), "--ready-fd", str(writer), "--log-level", level]
+            args = [
+                str(binary), "--config", str(path), "--ready-fd", str(writer), "--log-level", level
+            ]
             process = Process("fabric", args, log, [writer])
     finally:
         os.close(writer)
     loop = asyncio.get_running_loop()
     ready: asyncio.Future[bytes] = loop.create_future()
     loop.add_reader(reader, lambda: ready.done() or ready.set_result(os.read(reader, 64)))
-    await asyncio.wait([ready, process.ended], timeout=READY_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait(
+        [ready, process.ended], timeout=READY_SECONDS, return_when=asyncio.FIRST_COMPLETED
+    )
     loop.remove_reader(reader)
     os.close(reader)
     if ready.done() and ready.result().startswith(b"ready"):
         return process
     if not process.ended.done():
         await asyncio.wait([process.ended], timeout=1)
-    how = describe_status(process.ended.result()) if process.ended.done() else "is not ready in time"
+    how = describe_status(
+        process.ended.result()
+    ) if process.ended.done() else "is not ready in time"
     await process.stop()
     text = (run_dir / "fabric.log").read_text(encoding="utf-8", errors="replace").strip()
     raise LabError(f"the fabric {how}" + (f": {text[-2000:]}" if text else ""))

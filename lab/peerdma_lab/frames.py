@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""What travels between the launcher and the agent of a guest; lab/guest/frame.h is the other side."""
+"""What travels between the launcher and the agent of a guest; lab/guest/frame.h is the other
+side.
+"""
 
 import struct
 from dataclasses import dataclass
@@ -55,7 +57,9 @@ class Frame:
 
     def encode(self) -> bytes:
         if len(self.payload) > PAYLOAD_MAX:
-            raise ProtocolError(f"a payload of {len(self.payload)} bytes is longer than {PAYLOAD_MAX}")
+            raise ProtocolError(
+                f"a payload of {len(self.payload)} bytes is longer than {PAYLOAD_MAX}"
+            )
         return HEADER.pack(len(self.payload), self.type, self.job) + self.payload
 
     def u32(self) -> int:
@@ -83,7 +87,12 @@ def decode_hello(frame: Frame) -> Hello:
 
 
 def encode_exec(
-    argv: list[str], env: dict[str, str], cwd: str = "", flags: int = 0, rows: int = 0, cols: int = 0
+    argv: list[str],
+    env: dict[str, str],
+    cwd: str = "",
+    flags: int = 0,
+    rows: int = 0,
+    cols: int = 0,
 ) -> bytes:
     strings = [cwd, *argv, *(f"{k}={v}" for k, v in env.items())]
     if not argv:

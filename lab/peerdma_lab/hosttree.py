@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Programs of the image which run on the host: QEMU and the maker of the root file system, with their libraries.
+"""Programs of the image which run on the host: QEMU, the maker of the root file system.
 
 They run through the tree's own dynamic loader, without chroot and as the invoking user.
 """
@@ -40,7 +40,9 @@ class _Extractor:
 
     def _target(self, name: str) -> str:
         link = self._members[name].linkname
-        return link.lstrip("/") if link.startswith("/") else os.path.normpath(f"{os.path.dirname(name)}/{link}")
+        if link.startswith("/"):
+            return link.lstrip("/")
+        return os.path.normpath(f"{os.path.dirname(name)}/{link}")
 
     def take(self, name: str) -> None:
         """A file, and what it links to. Links stay inside the tree, which may move."""

@@ -22,6 +22,7 @@ from .recipe import Recipe
 
 TEMP_PREFIX = ".building-"
 META = "image.json"
+KERNEL_PREFIX = "./boot/vmlinuz-"
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,8 @@ def _mode() -> str:
     if not shutil.which("newuidmap"):
         raise LabError(
             "an ordinary user needs newuidmap to build the image",
-            "install the package uidmap, or run 'peerdma-lab image' as root with PEERDMA_CACHE set to a directory you can read",
+            "install the package uidmap, or build as root with PEERDMA_CACHE naming a directory "
+            "that you can read",
         )
     return "unshare"
 
@@ -102,7 +104,8 @@ def _mmdebstrap_args(recipe: Recipe, mirror: str, work: Path) -> list[str]:
     (work / "sources.list").write_text(_sources(recipe, mirror), encoding="utf-8")
     (work / "pin").write_text(_pin(recipe), encoding="utf-8")
     args = [
-        "mmdebstrap", f"--mode={_mode()}", "--variant=minbase", "--verbose", "--format=tar", "--architectures=amd64",
+        "mmdebstrap", f"--mode={_mode()}", "--variant=minbase", "--verbose", "--format=tar",
+        "--architectures=amd64",
         '--aptopt=Apt::Install-Recommends "false"', "--dpkgopt=force-unsafe-io",
         f"--setup-hook=upload {work}/pin /etc/apt/preferences.d/backports",
         f"--customize-hook={recipe.customize}",
@@ -115,21 +118,33 @@ def _mmdebstrap_args(recipe: Recipe, mirror: str, work: Path) -> list[str]:
 
 def _bootstrap(recipe: Recipe, mirror: str, work: Path, progress: Progress) -> None:
     if not shutil.which("mmdebstrap"):
-        raise LabError("mmdebstrap is not installed", "scripts/deps.sh installs it; or apt-get install mmdebstrap")
-    env = dict(os.environ, READY_MODULES=" ".join(recipe.data["ready_modules"]), DEBIAN_FRONTEND="noninteractive")
+        raise LabError(
+            "mmdebstrap is not installed",
+            "scripts/deps.sh installs it; or apt-get install mmdebstrap",
+        )
+    env = dict(
+        os.environ,
+        READY_MODULES=" ".join(recipe.data["ready_modules"]),
+        DEBIAN_FRONTEND="noninteractive",
+    )
     if os.getuid() == 0:
-        # Everything of an interrupted build lies in one place. Other users' builders could not enter it.
+        # Everything of an interrupted build lies in one place. Other users' builders could not
+        # enter it.
         env["TMPDIR"] = str(work)
     counter = PackageCounter()
-    with open(work / "log", "w", encoding="utf-8") as log, subprocess.Popen(
-        _mmdebstrap_args(recipe, mirror, work), env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT, text=True, errors="replace",
-    ) as process:  # fmt: skip
+    tail: list[str] = []
+    with subprocess.Popen(
+        _mmdebstrap_args(recipe, mirror, work),
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    ) as process:
         assert process.stdout
-        tail: list[str] = []
         try:
             for line in process.stdout:
-                log.write(line)
                 tail = [*tail[-14:], line]
                 counter.feed(line)
                 progress.update(counter.text())
@@ -137,12 +152,17 @@ def _bootstrap(recipe: Recipe, mirror: str, work: Path, progress: Progress) -> N
             process.terminate()
             raise
     if process.returncode:
-        raise LabError("mmdebstrap failed; its last lines:\n" + "".join(tail), "is the Debian mirror reachable?")
+        raise LabError(
+            "mmdebstrap failed; its last lines:\n" + "".join(tail),
+            "is the Debian mirror reachable?",
+        )
 
 
 def _kernel_release(tar: tarfile.TarFile) -> str:
     releases = sorted(
-        m.name.removeprefix("./boot/vmlinuz-") for m in tar if m.name.startswith("./boot/vmlinuz-") and m.isfile()
+        m.name.removeprefix(KERNEL_PREFIX)
+        for m in tar
+        if m.name.startswith(KERNEL_PREFIX) and m.isfile()
     )
     if not releases:
         raise LabError("the image has no kernel")
@@ -158,9 +178,8 @@ def _copy_out(tar: tarfile.TarFile, name: str, place: Path) -> None:
 
 
 def _make_root(work: Path, result: Path) -> None:
-    args = hosttree.command(
-        result / "host", hosttree.MKFS, "--quiet", "--tar=f", str(result / "root.erofs"), str(work / "root.tar")
-    )
+    options = ["--quiet", "--tar=f", str(result / "root.erofs"), str(work / "root.tar")]
+    args = hosttree.command(result / "host", hosttree.MKFS, *options)
     done = subprocess.run(args, capture_output=True, text=True, check=False)
     if done.returncode:
         raise LabError(f"mkfs.erofs failed: {done.stdout}{done.stderr}")
@@ -174,7 +193,9 @@ def _assemble(recipe: Recipe, work: Path, result: Path, progress: Progress) -> N
         _copy_out(tar, f"./boot/config-{release}", result / "config")
         kernelconfig.verify(result / "config", recipe.data["kernel_options"])
         hosttree.extract(tar, result / "host")
-        (result / "early.cpio").write_bytes(modules.early_from_tar(tar, release, recipe.data["early_modules"]))
+        (result / "early.cpio").write_bytes(
+            modules.early_from_tar(tar, release, recipe.data["early_modules"])
+        )
     progress.line("making the root file system")
     _make_root(work, result)
     meta = {
@@ -216,7 +237,12 @@ def ensure(cache: Path, recipe: Recipe, mirror: str | None = None, rebuild: bool
         if image:
             return image
         progress.line(f"building the guest image {recipe.hash} in {images}; once, about a minute")
-        _build(images, recipe, mirror or os.environ.get("PEERDMA_MIRROR") or recipe.data["mirror"], progress)
+        _build(
+            images,
+            recipe,
+            mirror or os.environ.get("PEERDMA_MIRROR") or recipe.data["mirror"],
+            progress,
+        )
         progress.line("done")
     image = find(cache, recipe)
     if not image:

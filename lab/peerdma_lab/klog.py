@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""The kernel log of a guest: taking records apart, and telling which of them mean that something is broken."""
+"""The kernel log of a guest: taking records apart, and telling which of them mean that something is
+broken.
+"""
 
 import re
 from dataclasses import dataclass, field
 
-# Each starts a report of the kernel about itself. What user space writes to /dev/kmsg counts as well.
+# Each starts a report of the kernel about itself. What user space writes to /dev/kmsg counts as
+# well.
 ALARMS = tuple(
     re.compile(pattern)
     for pattern in (
@@ -39,7 +42,9 @@ ALARMS = tuple(
     )
 )
 # After these the guest may be unable to finish anything.
-FATAL = re.compile(r"\bBUG: |\bkernel BUG at |\bOops|general protection fault|Kernel panic|unable to handle")
+FATAL = re.compile(
+    r"\bBUG: |\bkernel BUG at |\bOops|general protection fault|Kernel panic|unable to handle"
+)
 CONSOLE_STAMP = re.compile(r"^\[\s*\d+\.\d+\](\[\s*[TC]\d+\])?\s?")
 
 
@@ -58,7 +63,9 @@ def _unescape(text: str) -> str:
 
 
 def parse_record(raw: bytes) -> Record:
-    """One record as /dev/kmsg gives it: 'priority,sequence,microseconds,flags;text' and lines of properties."""
+    """One record as /dev/kmsg gives it: 'priority,sequence,microseconds,flags;text' and lines of
+    properties.
+    """
     text = raw.decode(errors="replace")
     head, _, rest = text.partition(";")
     message = rest.split("\n", 1)[0]

@@ -24,6 +24,10 @@ NODES_MAX = 8
 DISK_BYTES = 1 << 30
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 T = TypeVar("T")
+BIND_SCRIPT = (
+    'echo vfio-pci > "/sys/bus/pci/devices/$1/driver_override" && '
+    'echo "$1" > /sys/bus/pci/drivers_probe'
+)
 
 
 @dataclass
@@ -53,7 +57,9 @@ class Options:
 
 
 class Lab:
-    """Use as an asynchronous context manager; await everything that may take long through guard()."""
+    """Use as an asynchronous context manager; await everything that may take long through
+    guard().
+    """
 
     def __init__(self, options: Options) -> None:
         if not 1 <= options.nodes <= NODES_MAX:
@@ -104,7 +110,9 @@ class Lab:
     def check_boot_alarms(self) -> None:
         alarms = self.alarms()
         if alarms:
-            raise LabError("kernel warning during the boot: " + "; ".join(alarms), status=EXIT_KERNEL)
+            raise LabError(
+                "kernel warning during the boot: " + "; ".join(alarms), status=EXIT_KERNEL
+            )
 
     def _on_signal(self, sig: int) -> None:
         self.fail(LabError(f"interrupted by {signal.Signals(sig).name}", status=EXIT_SIGNAL + sig))
@@ -114,7 +122,7 @@ class Lab:
             return
         said = node.tail(self.run_dir / "fabric.log")
         how = node.describe_status(status.result())
-        self.fail(LabError(f"the fabric {how} while the lab was running" + (f"; its last words:\n{said}" if said else "")))
+        self.fail(node.died(f"the fabric {how}", said))
 
     def _on_node_end(self, ended: "asyncio.Future[None]") -> None:
         if not ended.cancelled() and ended.exception() and not self._leaving:
@@ -152,7 +160,12 @@ class Lab:
         await self.guard(self._prepare())
 
     def _describe(self) -> None:
-        registry.describe(self.run_dir, topology=self.options.topology.name, nodes=self.names, fabric=bool(self.models))
+        registry.describe(
+            self.run_dir,
+            topology=self.options.topology.name,
+            nodes=self.names,
+            fabric=bool(self.models),
+        )
 
     async def _start_fabric(self) -> None:
         o = self.options
@@ -167,7 +180,9 @@ class Lab:
         try:
             program = self.options.guest_init.read_bytes()
         except OSError as error:
-            raise LabError(f"cannot read {self.options.guest_init}: {error.strerror}", "build first: 'make'") from None
+            raise LabError(
+                f"cannot read {self.options.guest_init}: {error.strerror}", "build first: 'make'"
+            ) from None
         out = io.BytesIO()
         archive = cpio.Writer(out)
         archive.file("init", program, cpio.PROGRAM)
@@ -208,7 +223,8 @@ class Lab:
             agent_fd=fds[0], console=n.console, cpus=o.cpus or (2 if o.nodes == 1 else 1),
             memory_mib=o.memory_mib, accel=o.accel, cpu=o.cpu,
             models={s: self.run_dir / f"{name}.{s}.sock" for s in slots}, disks=self._disks(name),
-            shares=o.shares, net_fds=fds[1:], fabric_qmp=self.run_dir / f"{name}.qmp.sock" if self.models else None,
+            shares=o.shares, net_fds=fds[1:],
+            fabric_qmp=self.run_dir / f"{name}.qmp.sock" if self.models else None,
             control=self.control if self.models else None,
             kernel_args=o.kernel_args, extra=o.qemu_args,
         )  # fmt: skip
@@ -278,7 +294,9 @@ class Lab:
         status, out, err = await n.agent.output(argv)
         if status:
             said = (err or out).decode(errors="replace").strip()
-            raise LabError(f"'{' '.join(argv)}' failed in node {n.name}: {said or f'status {status}'}")
+            raise LabError(
+                f"'{' '.join(argv)}' failed in node {n.name}: {said or f'status {status}'}"
+            )
 
     async def _prepare_node(self, n: Node) -> None:
         modules = self._modules()
@@ -291,8 +309,7 @@ class Lab:
                 await self._bind_vfio(n, self.options.topology.addresses()[slot.name])
 
     async def _bind_vfio(self, n: Node, address: str) -> None:
-        script = 'echo vfio-pci > "/sys/bus/pci/devices/$1/driver_override" && echo "$1" > /sys/bus/pci/drivers_probe'
-        await self.must(n, ["sh", "-c", script, "sh", address])
+        await self.must(n, ["sh", "-c", BIND_SCRIPT, "sh", address])
 
     # Results
 
@@ -317,10 +334,14 @@ class Lab:
             for n in self.nodes.values():
                 n.alarmed.clear()
         await asyncio.sleep(grace)
-        raise LabError("a guest kernel reported a fatal error and the command did not end", status=EXIT_KERNEL)
+        raise LabError(
+            "a guest kernel reported a fatal error and the command did not end", status=EXIT_KERNEL
+        )
 
     def logs(self) -> list[Path]:
-        return sorted(p for p in self.run_dir.iterdir() if p.suffix == ".log" or p.name == "fabric.json")
+        return sorted(
+            p for p in self.run_dir.iterdir() if p.suffix == ".log" or p.name == "fabric.json"
+        )
 
     def save_logs(self, target: Path) -> None:
         target.mkdir(parents=True, exist_ok=True)

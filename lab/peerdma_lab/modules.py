@@ -29,7 +29,9 @@ def parse_dependencies(text: str) -> dict[str, tuple[str, list[str]]]:
     return result
 
 
-def load_order(names: list[str], deps: dict[str, tuple[str, list[str]]], builtin: set[str]) -> list[str]:
+def load_order(
+    names: list[str], deps: dict[str, tuple[str, list[str]]], builtin: set[str]
+) -> list[str]:
     """Paths in an order in which each finds what it needs."""
     order: list[str] = []
     for name in names:
@@ -53,7 +55,9 @@ def decompress(path: str, data: bytes) -> bytes:
 
 
 def early_archive(modules: list[tuple[str, bytes]]) -> bytes:
-    """The part of the initial RAM file system that belongs to the kernel: modules, and their order."""
+    """The part of the initial RAM file system that belongs to the kernel: modules, and their
+    order.
+    """
     out = io.BytesIO()
     archive = cpio.Writer(out)
     for folder in ("dev", "proc", "sys", "ro", "rw", "new", "modules"):

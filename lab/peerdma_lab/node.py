@@ -27,6 +27,12 @@ def tail(path: Path, lines: int = TAIL_LINES) -> str:
     return "\n".join(kept[-lines:]).rstrip()
 
 
+def died(what: str, said: str) -> LabError:
+    """The end of a process that should have gone on."""
+    last = f"; its last words:\n{said}" if said else ""
+    return LabError(f"{what} while the lab was running{last}")
+
+
 class Node:
     """`ended` has an exception when the guest ended other than by power_off()."""
 
@@ -35,7 +41,9 @@ class Node:
         self.watch = watch
         self.console = run_dir / f"{name}.console.log"
         self._qemu_log = run_dir / f"{name}.qemu.log"
-        self._kernel_log: TextIO = open(run_dir / f"{name}.kernel.log", "w", encoding="utf-8")  # noqa: SIM115
+        self._kernel_log: TextIO = open(
+            run_dir / f"{name}.kernel.log", "w", encoding="utf-8"
+        )  # noqa: SIM115
         self.agent = Agent(self._on_klog)
         self.process: Process | None = None
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -61,9 +69,13 @@ class Node:
         self._console_read += whole
         self.watch.feed_console(data[:whole].decode(errors="replace"))
 
-    def start(self, program: list[str], machine: Machine, agent: socket.socket, fds: list[int]) -> None:
+    def start(
+        self, program: list[str], machine: Machine, agent: socket.socket, fds: list[int]
+    ) -> None:
         with open(self._qemu_log, "wb") as log:
-            self.process = Process(f"QEMU of node {self.name}", [*program, *qemu.arguments(machine)], log, fds)
+            self.process = Process(
+                f"QEMU of node {self.name}", [*program, *qemu.arguments(machine)], log, fds
+            )
         self._task = asyncio.ensure_future(self._serve(agent))
         self.process.ended.add_done_callback(self._on_process_end)
 
@@ -90,7 +102,7 @@ class Node:
         what = f"QEMU of node {self.name} {describe_status(status.result())}"
         if status.result() == 0:
             what = f"node {self.name} powered off by itself"
-        self._fail(LabError(f"{what} while the lab was running" + (f"; its last words:\n{said}" if said else "")))
+        self._fail(died(what, said))
 
     async def hello(self) -> None:
         """Waits for the agent. The caller watches `ended` meanwhile."""
@@ -98,8 +110,8 @@ class Node:
             await asyncio.wait_for(asyncio.shield(self.agent.hello), BOOT_SECONDS)
         except (TimeoutError, asyncio.TimeoutError):
             raise LabError(
-                f"node {self.name} did not come up within {BOOT_SECONDS:.0f} s; last of its console:\n"
-                + tail(self.console)
+                f"node {self.name} did not come up within {BOOT_SECONDS:.0f} s; "
+                f"last of its console:\n{tail(self.console)}"
             ) from None
 
     async def stop(self) -> None:

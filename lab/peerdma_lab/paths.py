@@ -39,7 +39,11 @@ def runtime_dir() -> Path:
     path.mkdir(mode=0o700, parents=bool(option), exist_ok=True)
     info = path.lstat()
     if not stat.S_ISDIR(info.st_mode) or info.st_uid != os.getuid() or info.st_mode & 0o022:
-        raise LabError(f"{path} is not a directory of this user alone", "remove it, or set PEERDMA_RUN")
+        raise LabError(
+            f"{path} is not a directory of this user alone", "remove it, or set PEERDMA_RUN"
+        )
     if len(str(path)) > SOCKET_PATH_MAX - 40:
-        raise LabError(f"{path} is too long for the sockets of a lab", "set PEERDMA_RUN to a shorter directory")
+        raise LabError(
+            f"{path} is too long for the sockets of a lab", "set PEERDMA_RUN to a shorter directory"
+        )
     return path

@@ -25,9 +25,13 @@ def _die_with(parent: int, sig: int = signal.SIGKILL) -> None:
 
 
 class Process:
-    """A child in a session of its own, so that Ctrl-C on the terminal reaches the launcher alone."""
+    """A child in a session of its own, so that Ctrl-C on the terminal reaches the launcher
+    alone.
+    """
 
-    def __init__(self, name: str, args: list[str], output: IO[bytes], fds: Iterable[int] = ()) -> None:
+    def __init__(
+        self, name: str, args: list[str], output: IO[bytes], fds: Iterable[int] = ()
+    ) -> None:
         parent = os.getpid()
         self.name = name
         self._popen = subprocess.Popen(

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Tells a person what a long step is doing: one moving line on a terminal, now and then a line elsewhere."""
+"""Tells a person what a long step is doing: one moving line on a terminal, now and then a line
+elsewhere.
+"""
 
 import re
 import sys

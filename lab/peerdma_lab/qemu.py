@@ -73,7 +73,8 @@ class Machine:
 
 def kernel_command_line(m: Machine) -> str:
     args = [*KERNEL_ARGS]
-    # Without an IOMMU user space drives devices by their BAR files, which the kernel otherwise keeps to itself.
+    # Without an IOMMU user space drives devices by their BAR files, which the kernel otherwise
+    # keeps to itself.
     args += ["intel_iommu=on"] if m.topology.iommu else ["iomem=relaxed"]
     args += [f"peerdma.node={m.name}", f"peerdma.nodes={','.join(m.names)}"]
     if m.shares:
@@ -82,25 +83,29 @@ def kernel_command_line(m: Machine) -> str:
 
 
 def _device(driver: str, **properties: Any) -> list[str]:
-    return ["-device", json.dumps({"driver": driver, **{k.replace("_", "-"): v for k, v in properties.items()}})]
+    named = {name.replace("_", "-"): value for name, value in properties.items()}
+    return ["-device", json.dumps({"driver": driver, **named})]
 
 
 def _blockdev(name: str, path: Path, read_only: bool) -> list[str]:
     file = {"driver": "file", "filename": str(path), "read-only": read_only, "locking": "off"}
-    return ["-blockdev", json.dumps({"driver": "raw", "node-name": name, "read-only": read_only, "file": file})]
+    return [
+        "-blockdev",
+        json.dumps({"driver": "raw", "node-name": name, "read-only": read_only, "file": file}),
+    ]
 
 
 def _ports(t: Topology) -> list[str]:
     args = []
     for port in t.root_ports:
-        args += _device("pcie-root-port", id=port.name, bus="pcie.0", addr=f"{port.slot:#x}", chassis=port.slot,
-                        slot=port.slot)  # fmt: skip
+        place = {"bus": "pcie.0", "addr": f"{port.slot:#x}"}
+        args += _device("pcie-root-port", id=port.name, chassis=port.slot, slot=port.slot, **place)
     # QEMU numbers the slots of all ports in one space per chassis.
     for chassis, switch in enumerate(t.switches, start=64):
         args += _device("x3130-upstream", id=switch.name, bus=switch.on)
         for number, port in enumerate(switch.ports):
-            args += _device("xio3130-downstream", id=port, bus=switch.name, addr=f"{number:#x}", chassis=chassis,
-                            slot=number)  # fmt: skip
+            place = {"bus": switch.name, "addr": f"{number:#x}"}
+            args += _device("xio3130-downstream", id=port, chassis=chassis, slot=number, **place)
     return args
 
 
@@ -129,15 +134,18 @@ def _network(m: Machine) -> list[str]:
             args += ["-netdev", f"hubport,id=hub{i},hubid=0,netdev=peer{i}"]
         args += ["-netdev", "hubport,id=net,hubid=0"]
     mac = f"52:54:00:50:44:{m.names.index(m.name) + 1:02x}"
-    return args + _device("virtio-net-pci", netdev="net", mac=mac, bus="pcie.0", addr=f"{ADDR_NET:#x}",
-                          disable_legacy="on", rombar=0)  # fmt: skip
+    place = {"bus": "pcie.0", "addr": f"{ADDR_NET:#x}", "disable_legacy": "on", "rombar": 0}
+    return args + _device("virtio-net-pci", netdev="net", mac=mac, **place)
 
 
 def _shares(m: Machine) -> list[str]:
     args = []
     for i, share in enumerate(m.shares):
         path = str(share.path).replace(",", ",,")
-        args += ["-fsdev", f"local,id={share.tag},path={path},security_model=none,readonly=on,multidevs=remap"]
+        args += [
+            "-fsdev",
+            f"local,id={share.tag},path={path},security_model=none,readonly=on,multidevs=remap",
+        ]
         args += _device("virtio-9p-pci", fsdev=share.tag, mount_tag=share.tag, bus="pcie.0",
                         addr=f"{ADDR_SHARES + i:#x}", disable_legacy="on")  # fmt: skip
     return [a.replace("mount-tag", "mount_tag") for a in args]
@@ -148,10 +156,22 @@ def _own_devices(m: Machine) -> list[str]:
     return [
         "-chardev", f"socket,id=agent,fd={m.agent_fd}",
         "-chardev", f"file,id=console,path={m.console}", "-serial", "chardev:console",
-        *_device("virtio-serial-pci", id="agent", bus="pcie.0", addr=f"{ADDR_AGENT:#x}", disable_legacy="on"),
+        *_device(
+            "virtio-serial-pci",
+            id="agent",
+            bus="pcie.0",
+            addr=f"{ADDR_AGENT:#x}",
+            disable_legacy="on",
+        ),
         "-device", json.dumps(agent),
         *_blockdev("root", m.root, True),
-        *_device("virtio-blk-pci", drive="root", bus="pcie.0", addr=f"{ADDR_ROOT:#x}", disable_legacy="on"),
+        *_device(
+            "virtio-blk-pci",
+            drive="root",
+            bus="pcie.0",
+            addr=f"{ADDR_ROOT:#x}",
+            disable_legacy="on",
+        ),
     ]  # fmt: skip
 
 
@@ -160,8 +180,15 @@ def _fabric_access(m: Machine) -> list[str]:
     if m.fabric_qmp:
         args += ["-qmp", f"unix:{m.fabric_qmp},server=on,wait=off"]
     if m.control:
-        port = {"driver": "virtserialport", "bus": "agent.0", "chardev": "control", "name": CONTROL_PORT}
-        args += ["-chardev", f"socket,id=control,path={m.control},server=off", "-device", json.dumps(port)]
+        port = {
+            "driver": "virtserialport", "bus": "agent.0", "chardev": "control", "name": CONTROL_PORT
+        }
+        args += [
+            "-chardev",
+            f"socket,id=control,path={m.control},server=off",
+            "-device",
+            json.dumps(port),
+        ]
     return args
 
 
@@ -172,7 +199,8 @@ def arguments(m: Machine) -> list[str]:
         "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
         "-object", f"memory-backend-memfd,id=ram,size={m.memory_mib}M,share=on",
         "-machine", "q35,memory-backend=ram,sata=off,usb=off,vmport=off,i8042=off,hpet=off",
-        "-accel", accel, "-cpu", m.cpu or m.topology.cpu, "-smp", str(m.cpus), "-m", f"{m.memory_mib}M",
+        "-accel", accel, "-cpu", m.cpu or m.topology.cpu, "-smp", str(m.cpus),
+        "-m", f"{m.memory_mib}M",
         "-kernel", str(m.kernel), "-initrd", str(m.initrd), "-append", kernel_command_line(m),
     ]  # fmt: skip
     if m.topology.iommu:

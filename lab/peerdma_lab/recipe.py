@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""What the guest image is made of. Its hash names the image, so that another recipe makes another image."""
+"""What the guest image is made of. Its hash names the image, so that another recipe makes another
+image.
+"""
 
 import hashlib
 import json

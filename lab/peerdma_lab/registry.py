@@ -73,25 +73,37 @@ def choose(name: str | None) -> Running:
     if name:
         labs = [lab for lab in labs if lab.name == name]
         if not labs:
-            raise LabError(f"no lab named '{name}' is running", "'peerdma-lab list' shows those that are", EXIT_USAGE)
+            raise LabError(
+                f"no lab named '{name}' is running",
+                "'peerdma-lab list' shows those that are",
+                EXIT_USAGE,
+            )
     if not labs:
-        raise LabError("no lab is running", "start one with 'peerdma-lab shell' or 'run'", EXIT_USAGE)
+        raise LabError(
+            "no lab is running", "start one with 'peerdma-lab shell' or 'run'", EXIT_USAGE
+        )
     if len(labs) > 1:
         names = ", ".join(lab.name for lab in labs)
-        raise LabError(f"several labs are running: {names}", "choose one with --lab NAME", EXIT_USAGE)
+        raise LabError(
+            f"several labs are running: {names}", "choose one with --lab NAME", EXIT_USAGE
+        )
     return labs[0]
 
 
 def make(name: str | None) -> Path:
     """A new run directory, named by the user or by the launcher's process."""
     if name and not NAME.fullmatch(name):
-        raise LabError(f"'{name}' is not a name of at most 24 small letters, digits and '-'", status=EXIT_USAGE)
+        raise LabError(
+            f"'{name}' is not a name of at most 24 small letters, digits and '-'", status=EXIT_USAGE
+        )
     path = runtime_dir() / (name or f"lab{os.getpid()}")
     try:
         path.mkdir(mode=0o700)
     except FileExistsError:
         if _read(path):
-            raise LabError(f"a lab named '{path.name}' is running already", status=EXIT_USAGE) from None
+            raise LabError(
+                f"a lab named '{path.name}' is running already", status=EXIT_USAGE
+            ) from None
         shutil.rmtree(path)
         path.mkdir(mode=0o700)
     return path

@@ -17,7 +17,9 @@ KEPT_FAILURES = 10
 
 
 def unpack(data: bytes, target: Path) -> int:
-    """Regular files only, below the target only: the archive comes out of a guest. Return: how many."""
+    """Regular files only, below the target only: the archive comes out of a guest. Return: how
+    many.
+    """
     count = 0
     with tarfile.open(fileobj=io.BytesIO(data)) as tar:
         for member in tar:
@@ -37,14 +39,17 @@ async def save_counters(lab: Lab) -> None:
     if lab.fabric:
         answer = await fabric.ask(lab.control, cmd="counters")
         path = lab.run_dir / "counters.json"
-        path.write_text(json.dumps(answer["counters"], indent="\t", sort_keys=True) + "\n", encoding="utf-8")
+        path.write_text(
+            json.dumps(answer["counters"], indent="\t", sort_keys=True) + "\n", encoding="utf-8"
+        )
 
 
 async def save_artefacts(lab: Lab, target: Path) -> None:
     for node in lab.nodes.values():
         status, data, err = await node.agent.output(["tar", "-C", ARTEFACTS, "-cf", "-", "."])
         if status:
-            raise LabError(f"cannot collect artefacts of node {node.name}: {err.decode(errors='replace').strip()}")
+            said = err.decode(errors="replace").strip()
+            raise LabError(f"cannot collect artefacts of node {node.name}: {said}")
         unpack(data, target / "artefacts" / node.name)
 
 

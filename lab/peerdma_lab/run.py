@@ -45,7 +45,9 @@ async def _feed(jobs: list, forward: bool) -> None:
         await job.end_input()
 
 
-async def _start(lab: Lab, node: Node, command: Command, out: stdio.Output, err: stdio.Output) -> tuple:
+async def _start(
+    lab: Lab, node: Node, command: Command, out: stdio.Output, err: stdio.Output
+) -> tuple:
     streams = [stdio.Prefixed(s, node.name) if len(command.on) > 1 else s for s in (out, err)]
     env = {**lab.environment(), **command.env}
     job = await node.agent.start(
@@ -83,7 +85,13 @@ async def run_shell(lab: Lab, node: Node, argv: list[str], env: dict[str, str]) 
     flags = EXEC_PTY if sys.stdin.isatty() else 0
     env = {**lab.environment(), "TERM": "xterm-256color", **env}
     job = await node.agent.start(
-        argv, env=env, cwd="/root", flags=flags, size=stdio.window_size(), stdout=out.write, stderr=stdio.Output(2).write
+        argv,
+        env=env,
+        cwd="/root",
+        flags=flags,
+        size=stdio.window_size(),
+        stdout=out.write,
+        stderr=stdio.Output(2).write,
     )
     pending: set[asyncio.Task] = set()
 
@@ -102,7 +110,9 @@ async def run_shell(lab: Lab, node: Node, argv: list[str], env: dict[str, str]) 
 
 async def _body(lab: Lab, body: Body, output: Path | None) -> int:
     watcher = asyncio.ensure_future(lab.wait_alarm_fatal(FATAL_GRACE))
-    watcher.add_done_callback(lambda t: t.cancelled() or lab.fail(t.exception() or LabError("kernel died")))
+    watcher.add_done_callback(
+        lambda t: t.cancelled() or lab.fail(t.exception() or LabError("kernel died"))
+    )
     try:
         status = await lab.guard(body(lab))
         await lab.settle()
@@ -137,7 +147,9 @@ async def _live(lab: Lab, body: Body, timeout: float | None, output: Path | None
                 timer.cancel()
 
 
-def run_lab(options: Options, body: Body, cache: Path, timeout: float | None, output: Path | None) -> int:
+def run_lab(
+    options: Options, body: Body, cache: Path, timeout: float | None, output: Path | None
+) -> int:
     """Return: the exit status of the launcher."""
     lab = Lab(options)
     status, failed, interrupted = 0, False, False

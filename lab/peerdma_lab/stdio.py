@@ -22,7 +22,9 @@ def _write_all(fd: int, data: bytes) -> None:
 
 
 class Output:
-    """One of the launcher's output streams. A reader that went away is ignored: the command shall still end."""
+    """One of the launcher's output streams. A reader that went away is ignored: the command shall
+    still end.
+    """
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
@@ -33,7 +35,9 @@ class Output:
         if self._broken:
             return
         try:
-            await asyncio.get_running_loop().run_in_executor(self._thread, _write_all, self._fd, data)
+            await asyncio.get_running_loop().run_in_executor(
+                self._thread, _write_all, self._fd, data
+            )
         except OSError:
             self._broken = True
 

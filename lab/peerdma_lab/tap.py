@@ -77,7 +77,9 @@ def _parse(text: str) -> tuple[list[Case], int | None, str]:
 
 
 def judge(name: str, output: str, status: int) -> list[Case]:
-    """The cases of a program: those of its TAP, or one by its exit status (kselftest: 4 is a skip)."""
+    """The cases of a program: those of its TAP, or one by its exit status (kselftest: 4 is a
+    skip).
+    """
     cases, plan, bail = _parse(output)
     if plan is None and not cases and not bail:
         if status == KSELFTEST_SKIP:
@@ -115,7 +117,8 @@ def tap_lines(result: TestResult, first: int) -> list[str]:
             title += f": {case.name}"
         title = title.replace("#", " ")
         word = "not ok" if case.verdict == FAIL else "ok"
-        lines.append(f"{word} {number} - {title}" + (f" # SKIP {case.reason}" if case.verdict == SKIP else ""))
+        directive = f" # SKIP {case.reason}" if case.verdict == SKIP else ""
+        lines.append(f"{word} {number} - {title}{directive}")
         if case.verdict == FAIL and case.reason:
             lines += [f"# {line}" for line in case.reason.splitlines()]
     if result.failed:

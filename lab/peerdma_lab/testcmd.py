@@ -101,8 +101,7 @@ async def _run_all(groups: list[Group], command: Callable[[Group], list[str]], j
 
 def worker_command(group: Group, argv: list[str]) -> list[str]:
     """This program again, with the same options, for one group."""
-    worker = f"{group.topology}:{group.nodes}"
-    return [sys.executable, os.path.abspath(sys.argv[0]), *argv, "--worker", worker]
+    return [sys.executable, os.path.abspath(sys.argv[0]), "test", "--worker", group.name, *argv[1:]]
 
 
 def run_tests(groups: list[Group], argv: list[str], jobs: int, output: Path | None) -> int:

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""The PCI Express tree of a node: ports, switches, and slots for devices. Data files in lab/topologies/."""
+"""The PCI Express tree of a node: ports, switches, and slots for devices. Data files in
+lab/topologies/.
+"""
 
 import json
 import re
@@ -57,7 +59,9 @@ class Topology:
         return next((t for t in things if t.on == port), None)
 
     def addresses(self) -> dict[str, str]:
-        """Slot to the bus address its device gets: firmware numbers buses depth first, in the order of the slots."""
+        """Slot to the bus address its device gets: firmware numbers buses depth first, in the order
+        of the slots.
+        """
         found: dict[str, str] = {}
         bus = 0
 
@@ -110,13 +114,17 @@ class _Checker:
             if kind == "root-port":
                 self.keys(port, {"name": str, "kind": str, "slot": int}, "a root port")
                 if port["slot"] not in ROOT_SLOTS:
-                    raise self.fail(f"slot {port['slot']} is not from {ROOT_SLOTS[0]} to {ROOT_SLOTS[-1]}")
+                    raise self.fail(
+                        f"slot {port['slot']} is not from {ROOT_SLOTS[0]} to {ROOT_SLOTS[-1]}"
+                    )
                 yield RootPort(self.name(port["name"]), port["slot"])
             elif kind == "switch":
                 self.keys(port, {"name": str, "kind": str, "on": str, "ports": list}, "a switch")
                 if not 0 < len(port["ports"]) <= SWITCH_PORTS_MAX:
                     raise self.fail(f"switch {port['name']} needs 1 to {SWITCH_PORTS_MAX} ports")
-                yield Switch(self.name(port["name"]), port["on"], tuple(self.name(p) for p in port["ports"]))
+                yield Switch(
+                    self.name(port["name"]), port["on"], tuple(self.name(p) for p in port["ports"])
+                )
             else:
                 raise self.fail(f"a port is neither 'root-port' nor 'switch': {port}")
 
@@ -124,7 +132,8 @@ class _Checker:
         for slot in self._data["slots"]:
             self.keys(slot, {"name": str, "kind": str, "on": str}, "a slot")
             if slot["kind"] not in SLOT_KINDS:
-                raise self.fail(f"kind '{slot['kind']}' of slot {slot['name']} is none of {', '.join(SLOT_KINDS)}")
+                kinds = ", ".join(SLOT_KINDS)
+                raise self.fail(f"kind '{slot['kind']}' of a slot is none of {kinds}")
             yield Slot(self.name(slot["name"]), slot["kind"], slot["on"])
 
     def tree(self, t: Topology) -> None:
@@ -149,7 +158,14 @@ class _Checker:
 
 def parse(name: str, data: Any) -> Topology:
     check = _Checker(name, data)
-    types = {"summary": str, "cpu": str, "iommu": bool, "host_bridge_p2p": bool, "ports": list, "slots": list}
+    types = {
+        "summary": str,
+        "cpu": str,
+        "iommu": bool,
+        "host_bridge_p2p": bool,
+        "ports": list,
+        "slots": list,
+    }
     check.keys(data, types, "the file")
     ports = list(check.ports())
     topology = Topology(
@@ -172,12 +188,16 @@ def names(folder: Path | None = None) -> list[str]:
 
 def load(name: str, folder: Path | None = None) -> Topology:
     """A topology by name, or by the path of a file that ends in .json."""
-    path = Path(name) if name.endswith(".json") else (folder or lab_data() / "topologies") / f"{name}.json"
+    path = Path(name) if name.endswith(".json") else (
+        folder or lab_data() / "topologies"
+    ) / f"{name}.json"
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         known = ", ".join(names(folder))
-        raise LabError(f"there is no topology '{name}'", f"try one of {known}", EXIT_USAGE) from None
+        raise LabError(
+            f"there is no topology '{name}'", f"try one of {known}", EXIT_USAGE
+        ) from None
     try:
         return parse(path.stem, json.loads(text))
     except json.JSONDecodeError as error:

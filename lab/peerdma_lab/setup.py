@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: MIT
+"""From the options of the command line to what a lab is made of."""
+
+import argparse
+import os
+from pathlib import Path
+
+from . import image, node, paths, probe, recipe, topology
+from .errors import LabError
+from .hostkernel import HostKernel
+from .lab import Options
+from .qemu import Share
+
+
+def get_image(args: argparse.Namespace) -> image.Image:
+    wanted = recipe.load_recipe(recipe.parse_packages(args.packages))
+    return image.ensure(paths.cache_dir(args.cache), wanted, args.mirror)
+
+
+def _fabric(args: argparse.Namespace, build: Path) -> Path | None:
+    if args.no_fabric:
+        return None
+    named = args.fabric or os.environ.get("PEERDMA_FABRIC")
+    path = Path(named).absolute() if named else build / "models/fabric/peerdma-fabric"
+    if not os.access(path, os.X_OK):
+        hint = "build first ('make'), or run with --no-fabric"
+        raise LabError(f"there is no fabric at {path}", hint)
+    return path
+
+
+def _build(args: argparse.Namespace) -> Path:
+    build = paths.build_dir(args.build)
+    if not build.is_dir():
+        hint = "build first: 'make'; or name another with --build"
+        raise LabError(f"there is no build directory {build}", hint)
+    return build
+
+
+def _program(args: argparse.Namespace, files: image.Image) -> list[str]:
+    if not args.qemu:
+        return node.program_of(files.tree)
+    probe.verify_qemu(args.qemu)
+    return [args.qemu]
+
+
+def options(args: argparse.Namespace) -> Options:
+    tree = topology.load(args.topology)
+    build = _build(args)
+    models = _fabric(args, build)
+    files = get_image(args)
+    made = Options(
+        topology=tree,
+        program=_program(args, files),
+        kernel=files.kernel,
+        early=files.early,
+        root=files.root,
+        guest_init=build / "lab/guest/peerdma-guest",
+        nodes=args.nodes,
+        fabric=models,
+        fabric_log=args.fabric_log,
+        vram=args.vram,
+        memory_mib=args.memory,
+        cpus=args.cpus,
+        accel=args.accel,
+        cpu=args.cpu,
+        name=args.name,
+        shares=[Share("build", build), Share("source", paths.SOURCE)],
+        kernel_args=args.kernel_arg,
+        qemu_args=args.qemu_arg,
+        allowed=tuple(args.allow_kernel),
+        modules=args.modules,
+        bind=not args.no_bind,
+    )
+    if args.kernel:
+        HostKernel(Path(args.kernel)).apply(made, paths.cache_dir(args.cache))
+    if made.accel == "auto":
+        made.accel = probe.choose_accel(made)
+    return made
