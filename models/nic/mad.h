@@ -32,4 +32,10 @@ struct nic_mad_from {
 bool nic_mad_wire(const struct nic_mad_from *from, struct nic *to, const uint8_t in[NIC_MAD_SIZE],
 		  uint8_t out[NIC_MAD_SIZE]);
 
+/*
+ * After nic_mad_wire was true: further datagrams of the same answer (a table in several segments),
+ * one a call, delivered the same way, until false. A table has at most NIC_RMPP_SEGS (sa_rmpp.h).
+ */
+bool nic_mad_next(const struct nic_mad_from *from, uint8_t out[NIC_MAD_SIZE]);
+
 #endif

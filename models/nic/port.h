@@ -49,7 +49,11 @@ struct nic_port {
 	_Atomic uint16_t pkey[NIC_PKEYS];
 	_Atomic uint64_t count[NIC_PC_COUNT];
 	_Atomic uint32_t pkey_violations, qkey_violations;
-	uint8_t lmc, sm_sl, mtu_enum, vl_cap, node_desc[64];
+	atomic_bool admin_down; /* the guest's wish (PAOS, PortInfo); call nic_port_update after */
+	/* mgmt: the NIC at the other end of the cable, itself when that is gone; NULL = switch */
+	struct nic *_Atomic cabled_to;
+	uint8_t lmc, sm_sl, mtu_enum, vl_cap;
+	uint8_t node_desc[64]; /* net: nic_port_get_desc, nic_port_set_desc */
 };
 
 /* mgmt: join and leave the subnet: a LID is given, the port goes up when its cable does. */
@@ -57,6 +61,10 @@ int nic_port_init(struct nic *nic);
 void nic_port_fini(struct nic *nic); /* also when nic_port_init failed or never ran */
 /* mgmt: the cable's or the guest's wish changed (link_changed, PAOS, HCA init and teardown). */
 void nic_port_update(struct nic *nic);
+
+/* Node description as others see it; any thread. */
+void nic_port_get_desc(struct nic *nic, uint8_t desc[64]);
+void nic_port_set_desc(struct nic *nic, const uint8_t desc[64]);
 
 static inline void nic_port_count_add(struct nic_port *p, enum nic_port_count c, uint64_t n)
 {
