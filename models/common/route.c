@@ -125,7 +125,7 @@ static uint64_t window_gpa_locked(struct mdl_device *dev, struct mdl_window *w)
 
 	if (gpa != MDL_GPA_UNKNOWN)
 		return gpa;
-	if (mdl_vtd_translate(dev->node, &dev->iommu, w->first, false, &gpa))
+	if (mdl_vtd_translate(dev->node, &dev->iommu, w->first, !(w->prot & MDL_PROT_READ), &gpa))
 		gpa = MDL_GPA_NONE;
 	w->gpa = gpa;
 	return gpa;
@@ -137,7 +137,7 @@ static int resolve_iommu_locked(struct mdl_device *dev, uint64_t addr, uint64_t 
 	struct mdl_window *w = mdl_windows_find(&dev->windows, addr);
 	const struct mdl_route *r;
 	uint64_t gpa;
-	int err;
+	int err = 0;
 
 	if (w) {
 		err = resolve_window_locked(dev, w, addr, len, write, s);
@@ -149,8 +149,10 @@ static int resolve_iommu_locked(struct mdl_device *dev, uint64_t addr, uint64_t 
 		return w ? 0 : -EFAULT;
 	if (w)
 		gpa = window_gpa_locked(dev, w);
-	else if (mdl_vtd_translate(dev->node, &dev->iommu, addr, write, &gpa))
-		return -EFAULT;
+	else
+		err = mdl_vtd_translate(dev->node, &dev->iommu, addr, write, &gpa);
+	if (err)
+		return err == -EACCES ? err : -EFAULT;
 	/* Registers of a peer are mapped but never announced; their pages are looked up anew. */
 	if (w && gpa != MDL_GPA_NONE)
 		gpa += addr - w->first;

@@ -38,9 +38,11 @@ static int read_pair(const struct mdl_node *node, uint64_t gpa, uint64_t ret[2])
 {
 	int err = ram_read(node, gpa, ret, 16);
 
+	if (err)
+		return err;
 	ret[0] = le64toh(ret[0]);
 	ret[1] = le64toh(ret[1]);
-	return err;
+	return 0;
 }
 
 static int walk(const struct mdl_node *node, uint64_t table, unsigned level, uint64_t iova,
@@ -56,7 +58,7 @@ static int walk(const struct mdl_node *node, uint64_t table, unsigned level, uin
 		pte = le64toh(pte);
 		if (!(pte & (PTE_READ | PTE_WRITE)))
 			return -EFAULT;
-		if (write && !(pte & PTE_WRITE))
+		if (!(pte & (write ? PTE_WRITE : PTE_READ)))
 			return -EACCES;
 		if (level == 1 || (level <= 3 && pte & PTE_SUPER)) {
 			mask = (UINT64_C(1) << shift) - 1;
