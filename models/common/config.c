@@ -134,9 +134,18 @@ void mdl_config_init(struct mdl_device *dev)
 	memcpy(dev->config_init, dev->config, MDL_CONFIG_SIZE);
 }
 
-void mdl_config_reset(struct mdl_device *dev)
+/*
+ * QEMU shows the guest BAR registers of its own. It clears them on a bus reset only: after the
+ * others a guest finds them as they were and does not write them again, so ours must stay too.
+ */
+void mdl_config_reset(struct mdl_device *dev, enum mdl_reset kind)
 {
+	uint8_t bars[4 * MDL_MAX_BARS];
+
+	memcpy(bars, dev->config + PCI_BASE_ADDRESS_0, sizeof(bars));
 	memcpy(dev->config, dev->config_init, MDL_CONFIG_SIZE);
+	if (kind != MDL_RESET_BUS && kind != MDL_RESET_DISCONNECT)
+		memcpy(dev->config + PCI_BASE_ADDRESS_0, bars, sizeof(bars));
 }
 
 static bool in_d0(const struct mdl_device *dev)
@@ -191,20 +200,22 @@ static void apply_locked(struct mdl_device *dev)
 void mdl_config_write(struct mdl_device *dev, unsigned off, const void *buf, size_t len)
 {
 	const uint8_t *in = buf;
-	bool was_d0 = in_d0(dev);
+	bool was_d0, wakes;
 	size_t i;
 
 	/* Under the lock: DMA of this device and access of peers to it change at once. */
 	pthread_rwlock_wrlock(&dev->node->lock);
+	was_d0 = in_d0(dev);
 	for (i = 0; i < len; i++) {
 		uint8_t m = dev->wmask[off + i];
 
 		dev->config[off + i] = (uint8_t)((dev->config[off + i] & ~m) | (in[i] & m));
 	}
+	wakes = !was_d0 && in_d0(dev);
 	apply_locked(dev);
 	pthread_rwlock_unlock(&dev->node->lock);
 	if (asks_flr(off, in, len))
 		mdl_reset(dev, MDL_RESET_FLR);
-	else if (!was_d0 && in_d0(dev))
+	else if (wakes)
 		mdl_reset(dev, MDL_RESET_PM);
 }

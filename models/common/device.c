@@ -152,7 +152,9 @@ int mdl_device_create(struct mdl_node *node, const char *name, const struct mdl_
 	pthread_mutex_init(&dev->log_lock, NULL);
 	mdl_irq_init(dev);
 	mdl_config_init(dev);
+	pthread_rwlock_wrlock(&node->lock);
 	TAILQ_INSERT_TAIL(&node->devs, dev, entry);
+	pthread_rwlock_unlock(&node->lock);
 	*ret_dev = dev;
 	return 0;
 }
@@ -192,7 +194,10 @@ void mdl_device_destroy(struct mdl_device *dev)
 	if (dev->desc.ops->destroy)
 		dev->desc.ops->destroy(dev);
 	mdl_irq_disarm_all(dev);
+	/* Devices that lose their client look through the list. */
+	pthread_rwlock_wrlock(&dev->node->lock);
 	TAILQ_REMOVE(&dev->node->devs, dev, entry);
+	pthread_rwlock_unlock(&dev->node->lock);
 	for (i = 0; i < MDL_MAX_BARS; i++)
 		if (dev->desc.bars[i].size && dev->desc.bars[i].mem)
 			mdl_mem_destroy(dev->desc.bars[i].fd, dev->desc.bars[i].mem,
@@ -236,12 +241,12 @@ void mdl_reset(struct mdl_device *dev, enum mdl_reset kind)
 {
 	pthread_rwlock_wrlock(&dev->node->lock);
 	atomic_fetch_add(&dev->gen, 1);
-	mdl_config_reset(dev);
+	mdl_config_reset(dev, kind);
 	dev->bus_master = false;
 	dev->iommu_known = false;
 	mdl_routes_update_locked(dev);
-	pthread_rwlock_unlock(&dev->node->lock);
 	dev->settling = true;
+	pthread_rwlock_unlock(&dev->node->lock);
 	mdl_irq_reset(dev);
 	pthread_mutex_lock(&dev->mmio);
 	if (dev->desc.ops->reset)

@@ -63,7 +63,7 @@ struct mdl_route {
 struct mdl_ram {
 	uint64_t gpa, len, off;
 };
-#define MDL_MAX_RAM 4
+#define MDL_MAX_RAM 16
 
 struct mdl_node {
 	char name[MDL_NAME_MAX];
@@ -142,7 +142,7 @@ void mdl_client_gone(struct mdl_device *dev);
 
 /* config.c */
 void mdl_config_init(struct mdl_device *dev);
-void mdl_config_reset(struct mdl_device *dev);
+void mdl_config_reset(struct mdl_device *dev, enum mdl_reset kind);
 void mdl_config_read(struct mdl_device *dev, unsigned off, void *buf, size_t len);
 void mdl_config_write(struct mdl_device *dev, unsigned off, const void *buf, size_t len);
 uint64_t mdl_config_bar_addr(const struct mdl_device *dev, unsigned bar);
@@ -171,6 +171,7 @@ bool mdl_iommu_learn(struct mdl_device *dev);
 void mdl_irq_init(struct mdl_device *dev);
 void mdl_irq_reset(struct mdl_device *dev);
 void mdl_irq_disarm_all(struct mdl_device *dev);
+bool mdl_irq_fd_ok(int fd);
 int mdl_irq_set(struct mdl_device *dev, unsigned start, unsigned count, const int *fds,
 		unsigned n_fds);
 int mdl_irq_trigger(struct mdl_device *dev, unsigned start, unsigned count);

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 /* MSI-X: an eventfd a vector, and a pending bit for each that was raised while not armed. */
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "models/common/internal.h"
@@ -69,6 +71,21 @@ static void replace_fd(int *slot, int fd)
 	*slot = fd;
 }
 
+/*
+ * An eventfd, or one of its kin without a file type: a write to a pipe or socket of the client's
+ * could raise SIGPIPE. And one that can't make us wait, whatever its counter says.
+ */
+bool mdl_irq_fd_ok(int fd)
+{
+	struct stat st;
+	int flags;
+
+	if (fstat(fd, &st) || st.st_mode & S_IFMT)
+		return false;
+	flags = fcntl(fd, F_GETFL);
+	return flags >= 0 && !fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+}
+
 /* Takes over the fds. n_fds is count (arm) or 0 (disarm); the caller checked the range. */
 int mdl_irq_set(struct mdl_device *dev, unsigned start, unsigned count, const int *fds,
 		unsigned n_fds)
@@ -79,6 +96,9 @@ int mdl_irq_set(struct mdl_device *dev, unsigned start, unsigned count, const in
 	if (start > dev->desc.n_vectors || count > dev->desc.n_vectors - start ||
 	    (n_fds && n_fds != count))
 		return -EINVAL;
+	for (i = 0; i < n_fds; i++)
+		if (!mdl_irq_fd_ok(fds[i]))
+			return -EINVAL;
 	pthread_mutex_lock(&irq->lock);
 	for (i = 0; i < count; i++) {
 		replace_fd(&irq->fd[start + i], n_fds ? fds[i] : -1);

@@ -95,7 +95,8 @@ static int cmd_dma_map(struct mdl_device *dev, struct mdl_conn *c, const struct 
 	if (m->len != sizeof(map) || m->n_fds > 1)
 		return -EINVAL;
 	memcpy(&map, m->payload, sizeof(map));
-	if ((map.addr | map.size) & (PAGE_SIZE - 1))
+	/* The offset too: words aligned on the bus must be aligned in memory. */
+	if ((map.addr | map.size | map.offset) & (PAGE_SIZE - 1))
 		return -EINVAL;
 	if (map.flags & VFU_MAP_READ)
 		prot |= MDL_PROT_READ;
@@ -223,9 +224,10 @@ static void keep_fds(const struct mdl_msg *m)
 		m->fds[i] = -1;
 }
 
-static int set_err_irq(struct mdl_device *dev, const struct mdl_msg *m)
+static int set_err_irq(struct mdl_device *dev, const struct vfio_irq_set *s,
+		       const struct mdl_msg *m)
 {
-	if (m->n_fds > 1)
+	if (m->n_fds && (m->n_fds != s->count || !mdl_irq_fd_ok(m->fds[0])))
 		return -EINVAL;
 	pthread_mutex_lock(&dev->irq.lock);
 	if (dev->irq.err_fd >= 0)
@@ -257,7 +259,7 @@ static int set_irqs(struct mdl_device *dev, const struct vfio_irq_set *s, const 
 	if (data != VFIO_IRQ_SET_DATA_EVENTFD)
 		return -EINVAL;
 	if (s->index == VFIO_PCI_ERR_IRQ_INDEX)
-		return set_err_irq(dev, m);
+		return set_err_irq(dev, s, m);
 	err = mdl_irq_set(dev, s->start, s->count, m->fds, m->n_fds);
 	if (!err)
 		keep_fds(m);
@@ -288,8 +290,9 @@ static bool access_ok(const struct mdl_device *dev, uint32_t region, uint64_t of
 /*
  * After a reset, answer as a device that is not ready until the client has no request of ours
  * left to carry out: so the guest never takes up a device with an old write still on its way.
+ * The node's lock is held, so that no reset comes between the look and its conclusion.
  */
-static bool not_ready(struct mdl_device *dev)
+static bool not_ready_locked(struct mdl_device *dev)
 {
 	if (!dev->settling)
 		return false;
@@ -302,13 +305,14 @@ static void region_read(struct mdl_device *dev, uint32_t region, uint64_t off, u
 {
 	if (region != VFIO_PCI_CONFIG_REGION_INDEX) {
 		mdl_mmio_read(dev, region, off, buf, len);
-	} else if (not_ready(dev)) {
-		memset(buf, 0xff, len);
-	} else {
-		pthread_rwlock_rdlock(&dev->node->lock);
-		mdl_config_read(dev, (unsigned)off, buf, len);
-		pthread_rwlock_unlock(&dev->node->lock);
+		return;
 	}
+	pthread_rwlock_rdlock(&dev->node->lock);
+	if (not_ready_locked(dev))
+		memset(buf, 0xff, len);
+	else
+		mdl_config_read(dev, (unsigned)off, buf, len);
+	pthread_rwlock_unlock(&dev->node->lock);
 }
 
 static void region_write(struct mdl_device *dev, uint32_t region, uint64_t off, const void *buf,

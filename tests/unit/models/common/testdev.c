@@ -173,8 +173,7 @@ void tdev_map(struct tdev *t, const struct tram *r, uint64_t addr, uint64_t off,
 void tdev_unmap(struct tdev *t, uint64_t addr, uint64_t size)
 {
 	pthread_rwlock_wrlock(&t->node->lock);
-	assert_int_equal(
-		mdl_windows_unmap(&t->dev->windows, &t->node->backings, addr, size), 0);
+	assert_int_equal(mdl_windows_unmap(&t->dev->windows, &t->node->backings, addr, size), 0);
 	pthread_rwlock_unlock(&t->node->lock);
 }
 
