@@ -151,6 +151,13 @@ static int wait_answer_locked(struct mdl_conn *c, const struct request *r)
 	return r->done ? r->result : -ETIMEDOUT;
 }
 
+/* mdl_conn_destroy() may be waiting for the last one: nothing of c is touched after the unlock. */
+static void release_locked(struct mdl_conn *c)
+{
+	if (!--c->in_flight)
+		pthread_cond_broadcast(&c->answered);
+}
+
 int mdl_conn_request(struct mdl_conn *c, uint16_t cmd, const void *head, size_t head_len,
 		     const void *body, size_t body_len, size_t skip, void *buf, size_t len)
 {
@@ -158,6 +165,8 @@ int mdl_conn_request(struct mdl_conn *c, uint16_t cmd, const void *head, size_t 
 	struct vfu_header h = { .cmd = cmd, .size = (uint32_t)(sizeof(h) + head_len + body_len) };
 	int err;
 
+	if (!c)
+		return -ENOTCONN;
 	pthread_mutex_lock(&c->lock);
 	if (c->fd < 0) {
 		pthread_mutex_unlock(&c->lock);
@@ -175,9 +184,27 @@ int mdl_conn_request(struct mdl_conn *c, uint16_t cmd, const void *head, size_t 
 		err = wait_answer_locked(c, &r);
 	if (!r.done)
 		TAILQ_REMOVE(&c->requests, &r, entry);
-	c->in_flight--;
+	release_locked(c);
 	pthread_mutex_unlock(&c->lock);
 	return err;
+}
+
+void mdl_conn_hold(struct mdl_conn *c)
+{
+	if (!c)
+		return;
+	pthread_mutex_lock(&c->lock);
+	c->in_flight++;
+	pthread_mutex_unlock(&c->lock);
+}
+
+void mdl_conn_release(struct mdl_conn *c)
+{
+	if (!c)
+		return;
+	pthread_mutex_lock(&c->lock);
+	release_locked(c);
+	pthread_mutex_unlock(&c->lock);
 }
 
 unsigned mdl_conn_in_flight(const struct mdl_conn *c)
@@ -222,30 +249,26 @@ static void close_fds(struct mdl_conn *c)
 	c->n_fds = 0;
 }
 
-static int handle_command(struct mdl_conn *c, const struct vfu_header *h, size_t end)
+static int handle_command(struct mdl_conn *c, const struct vfu_header *h, bool has_fds)
 {
 	struct mdl_msg msg = { .id = h->id,
 			       .cmd = h->cmd,
 			       .no_reply = h->flags & VFU_NO_REPLY,
 			       .payload = c->rx + c->start + sizeof(*h),
 			       .len = h->size - sizeof(*h) };
-	bool has_fds = c->n_fds && c->fds_at < end;
-	int err;
 
 	if (has_fds) {
 		msg.fds = c->fds;
 		msg.n_fds = c->n_fds;
 	}
-	err = c->ops->command(c->arg, c, &msg);
-	if (has_fds)
-		close_fds(c);
-	return err;
+	return c->ops->command(c->arg, c, &msg);
 }
 
 /* Handle every whole message in the buffer. */
 static int handle_buffer(struct mdl_conn *c)
 {
 	struct vfu_header h;
+	bool has_fds;
 	int err = 0;
 
 	while (!err && c->end - c->start >= sizeof(h)) {
@@ -254,12 +277,16 @@ static int handle_buffer(struct mdl_conn *c)
 			return -EPROTO;
 		if (c->end - c->start < h.size)
 			break;
+		has_fds = c->n_fds && c->fds_at < c->start + h.size;
 		if ((h.flags & VFU_TYPE_MASK) == VFU_TYPE_COMMAND)
-			err = handle_command(c, &h, c->start + h.size);
+			err = handle_command(c, &h, has_fds);
 		else if ((h.flags & VFU_TYPE_MASK) == VFU_TYPE_REPLY)
 			take_reply(c, &h, c->rx + c->start + sizeof(h), h.size - sizeof(h));
 		else
 			err = -EPROTO;
+		/* Also those of a reply, which has no use for them: the next command must not. */
+		if (has_fds)
+			close_fds(c);
 		c->start += h.size;
 	}
 	return err;
@@ -541,5 +568,10 @@ void mdl_conn_destroy(struct mdl_conn *c)
 		shutdown(c->fd, SHUT_RDWR);
 	pthread_mutex_unlock(&c->lock);
 	pthread_join(c->thread, NULL);
+	/* Their requests have failed, but the threads that made them may still be here. */
+	pthread_mutex_lock(&c->lock);
+	while (c->in_flight)
+		pthread_cond_wait(&c->answered, &c->lock);
+	pthread_mutex_unlock(&c->lock);
 	conn_free(c);
 }

@@ -56,7 +56,14 @@ int mdl_conn_error(struct mdl_conn *conn, const struct mdl_msg *msg, int err);
  */
 int mdl_conn_request(struct mdl_conn *conn, uint16_t cmd, const void *head, size_t head_len,
 		     const void *body, size_t body_len, size_t skip, void *buf, size_t len);
-/* Requests of ours the client has not answered. */
+/*
+ * Count a request before it is made, while the lock is held under which it was decided: a reset
+ * that takes that lock afterwards then sees it in flight. mdl_conn_destroy() waits for the release.
+ * A device that never listened has no connection: NULL is allowed, and a request then fails.
+ */
+void mdl_conn_hold(struct mdl_conn *conn);
+void mdl_conn_release(struct mdl_conn *conn);
+/* Holds, and requests of ours the client has not answered. */
 unsigned mdl_conn_in_flight(const struct mdl_conn *conn);
 
 #endif

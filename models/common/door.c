@@ -90,7 +90,7 @@ bool mdl_door_fault(struct mdl_device *dev, enum mdl_class cls, enum mdl_target 
 	}
 }
 
-static void delay_us(uint64_t us)
+void mdl_door_delay(uint64_t us)
 {
 	struct timespec ts = { .tv_sec = (time_t)(us / 1000000),
 			       .tv_nsec = (long)(us % 1000000) * 1000 };
@@ -141,7 +141,9 @@ static int64_t by_message(struct mdl_device *dev, uint64_t addr, void *buf, size
 	else
 		err = mdl_conn_request(dev->conn, VFU_DMA_READ, &a, sizeof(a), NULL, 0, sizeof(a),
 				       buf, len);
-	return err ? err : (int64_t)len;
+	if (err)
+		return err == -ENOTCONN ? -ECANCELED : -EIO;
+	return (int64_t)len;
 }
 
 /* A peer's registers, in accesses of at most 8 bytes. */
@@ -153,12 +155,64 @@ static void by_mmio(const struct mdl_span *s, void *buf, size_t len, bool write)
 		mdl_mmio_read(s->peer, s->peer_bar, s->peer_off, buf, len);
 }
 
-static int piece_locked(struct mdl_tally *t, struct mdl_dma *d, struct mdl_span *s, uint8_t *buf,
-			size_t n, uint64_t *delay)
+/* The node's lock is held for registers, none for a message. */
+static int64_t slow_move(struct mdl_dma *d, const struct mdl_span *s, uint64_t addr, uint8_t *buf,
+			 size_t n, bool write)
+{
+	if (!s->peer)
+		return by_message(d->dev, addr, buf, n, write);
+	by_mmio(s, buf, n, write);
+	return (int64_t)n;
+}
+
+/* The caller's buffer is not ours to spoil. */
+static int64_t corrupt_write(struct mdl_dma *d, const struct mdl_span *s, uint64_t addr,
+			     const uint8_t *buf, size_t n, uint64_t arg)
+{
+	uint8_t *copy = malloc(n);
+	int64_t moved;
+
+	if (!copy)
+		return -ENOMEM;
+	memcpy(copy, buf, n);
+	copy[arg % n] ^= 1;
+	moved = slow_move(d, s, addr, copy, n, true);
+	free(copy);
+	return moved;
+}
+
+static int64_t slow_with_faults(struct mdl_tally *t, struct mdl_dma *d, const struct mdl_span *s,
+				uint64_t addr, uint8_t *buf, size_t n, uint64_t *delay)
+{
+	struct mdl_fault_hit hit = { .action = MDL_FAULT_NONE };
+	int64_t moved;
+
+	if (!mdl_door_fault(d->dev, t->cls, s->target, t->write, &hit))
+		return slow_move(d, s, addr, buf, n, t->write);
+	if (hit.action == MDL_FAULT_ERROR)
+		return -EIO;
+	if (hit.action == MDL_FAULT_DELAY)
+		*delay += hit.arg;
+	if (hit.action == MDL_FAULT_DROP) {
+		if (!t->write)
+			memset(buf, 0xff, n);
+		return (int64_t)n;
+	}
+	if (hit.action == MDL_FAULT_CORRUPT && t->write)
+		return corrupt_write(d, s, addr, buf, n, hit.arg);
+	moved = slow_move(d, s, addr, buf, n, t->write);
+	if (hit.action == MDL_FAULT_CORRUPT && moved > 0)
+		buf[hit.arg % (uint64_t)moved] ^= 1;
+	return moved;
+}
+
+static int piece_locked(struct mdl_tally *t, struct mdl_dma *d, struct mdl_span *s, uint64_t addr,
+			uint8_t *buf, size_t n, uint64_t *delay)
 {
 	if (!s->mem) {
-		by_mmio(s, buf, n, t->write);
-		return 0;
+		int64_t moved = slow_with_faults(t, d, s, addr, buf, n, delay);
+
+		return moved < 0 ? (int)moved : 0;
 	}
 	/* The other side of the copy is the model's own buffer: no target, no fault. */
 	if (t->write)
@@ -172,10 +226,10 @@ int64_t mdl_door_piece(struct mdl_tally *t, struct mdl_dma *d, enum mdl_space sp
 		       void *buf, size_t len)
 {
 	struct mdl_node *node = d->dev->node;
-	bool learnt = false;
+	struct mdl_span s = { 0 };
+	bool learnt = false, ask;
 	uint64_t delay = 0;
-	struct mdl_span s;
-	int64_t n;
+	int64_t n = 0;
 	int err;
 
 again:
@@ -191,19 +245,23 @@ again:
 			goto again;
 		}
 	}
-	if (!err && (s.mem || s.peer))
-		err = piece_locked(t, d, &s, buf, (size_t)s.len, &delay);
+	ask = !err && !s.mem && !s.peer;
+	if (ask)
+		mdl_conn_hold(d->dev->conn);
+	else if (!err)
+		err = piece_locked(t, d, &s, addr, buf, (size_t)s.len, &delay);
 	pthread_rwlock_unlock(&node->lock);
-	if (!err && !s.mem && !s.peer) {
-		n = by_message(d->dev, addr, buf, s.len > BOUNCE ? BOUNCE : (size_t)s.len,
-			       t->write);
+	if (ask) {
+		n = slow_with_faults(t, d, &s, addr, buf, s.len > BOUNCE ? BOUNCE : (size_t)s.len,
+				     &delay);
+		mdl_conn_release(d->dev->conn);
 		/* The client carried it out, but a reset may have come between. */
 		if (n > 0 && !mdl_dma_valid(d))
 			n = -ECANCELED;
 		err = n < 0 ? (int)n : 0;
 	}
 	if (delay)
-		delay_us(delay);
+		mdl_door_delay(delay);
 	if (err) {
 		d->fault_addr = addr;
 		return err;
@@ -416,7 +474,7 @@ static int copy_all(struct cursor *dst, struct cursor *src, uint64_t *ret_done)
 		err = slice_locked(dst, src, faults, &n, &slow, &delay);
 		unlock_both(dn, sn);
 		if (delay)
-			delay_us(delay);
+			mdl_door_delay(delay);
 		if (slow)
 			err = slow_piece(dst, src, &n);
 		*ret_done += n;

@@ -24,6 +24,9 @@ int mdl_door_gate_locked(const struct mdl_dma *d, enum mdl_space space);
 bool mdl_door_fault(struct mdl_device *dev, enum mdl_class cls, enum mdl_target target, bool write,
 		    struct mdl_fault_hit *ret_hit);
 
+/* What a fault of kind delay asks for; no lock held. */
+void mdl_door_delay(uint64_t us);
+
 /*
  * Move up to len bytes, as many as one span holds, between buf and an address, on whichever route
  * it takes. No lock held. Return: bytes moved (1 to len) or -errno.

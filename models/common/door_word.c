@@ -177,9 +177,8 @@ static int visit_by_piece(struct visit *v, uint64_t addr, uint64_t len, int64_t 
 	return err;
 }
 
-/* A reader sees what the bus would have delivered: a changed copy. */
-static int visit_bad_copy(struct visit *v, const struct mdl_span *s,
-			  const struct mdl_fault_hit *hit)
+/* A reader sees what the bus would have delivered, a lost write goes nowhere: a copy is visited. */
+static int visit_copy(struct visit *v, const struct mdl_span *s, const struct mdl_fault_hit *hit)
 {
 	uint8_t *copy = malloc(s->len);
 	int err;
@@ -187,32 +186,31 @@ static int visit_bad_copy(struct visit *v, const struct mdl_span *s,
 	if (!copy)
 		return -ENOMEM;
 	memcpy(copy, s->mem, s->len);
-	if (hit->action == MDL_FAULT_DROP)
-		memset(copy, 0xff, s->len);
-	else
+	if (hit->action == MDL_FAULT_CORRUPT)
 		copy[hit->arg % s->len] ^= 1;
+	else if (!v->write)
+		memset(copy, 0xff, s->len);
 	err = v->fn(v->arg, copy, s->len);
 	free(copy);
 	return err;
 }
 
-static int visit_in_place(struct visit *v, struct mdl_span *s)
+static int visit_in_place(struct visit *v, struct mdl_span *s, uint64_t *delay)
 {
 	struct mdl_tally *t = v->write ? &v->wr : &v->rd;
 	struct mdl_fault_hit hit = { .action = MDL_FAULT_NONE };
-	bool spoils;
 	int err;
 
-	mdl_door_fault(v->d->dev, t->cls, s->target, v->write, &hit);
+	if (!mdl_door_fault(v->d->dev, t->cls, s->target, v->write, &hit))
+		return v->fn(v->arg, s->mem, s->len);
 	if (hit.action == MDL_FAULT_ERROR)
 		return -EIO;
-	spoils = hit.action == MDL_FAULT_DROP || hit.action == MDL_FAULT_CORRUPT;
-	if (spoils && !v->write)
-		return visit_bad_copy(v, s, &hit);
-	if (hit.action == MDL_FAULT_DROP)
-		return 0;
+	if (hit.action == MDL_FAULT_DELAY)
+		*delay = hit.arg;
+	if (hit.action == MDL_FAULT_DROP || (hit.action == MDL_FAULT_CORRUPT && !v->write))
+		return visit_copy(v, s, &hit);
 	err = v->fn(v->arg, s->mem, s->len);
-	if (spoils)
+	if (hit.action == MDL_FAULT_CORRUPT)
 		s->mem[hit.arg % s->len] ^= 1;
 	return err;
 }
@@ -221,6 +219,7 @@ static int visit_once(struct visit *v, uint64_t addr, uint64_t len, int64_t *ret
 {
 	struct mdl_node *node = v->d->dev->node;
 	struct mdl_span s = { 0 };
+	uint64_t delay = 0;
 	int err;
 
 	pthread_rwlock_rdlock(&node->lock);
@@ -228,8 +227,10 @@ static int visit_once(struct visit *v, uint64_t addr, uint64_t len, int64_t *ret
 	if (!err)
 		err = mdl_resolve_locked(v->d->dev, v->space, addr, len, v->write, &s);
 	if (!err && s.mem) {
-		err = visit_in_place(v, &s);
+		err = visit_in_place(v, &s, &delay);
 		pthread_rwlock_unlock(&node->lock);
+		if (delay)
+			mdl_door_delay(delay);
 		if (!err)
 			mdl_tally_add(v->write ? &v->wr : &v->rd, s.target, s.len);
 		*ret_n = (int64_t)s.len;
