@@ -136,7 +136,7 @@ void mdl_worker_kick(struct mdl_worker *w)
 
 void mdl_worker_after(struct mdl_worker *w, uint64_t ns)
 {
-	uint64_t at = mdl_now_ns() + ns;
+	uint64_t now = mdl_now_ns(), at = ns > INT64_MAX - now ? INT64_MAX : now + ns;
 
 	if (!w->deadline_ns || at < w->deadline_ns)
 		w->deadline_ns = at;
