@@ -4,7 +4,9 @@
 
 #include <stddef.h>
 
-/* The device file of the virtio-serial port of that name, found without udev. Return: 0, or -errno. */
+/*
+ * The device file of the virtio-serial port of that name, found without udev. Return: 0, or -errno.
+ */
 int agent_find_port(const char *name, char *path, size_t size);
 
 /* Return: fd, or -errno. */

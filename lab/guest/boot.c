@@ -10,12 +10,15 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
 
-#define MODULES_DIR  "/modules"
-#define ROOT_DISK    "/dev/vda"
-#define DISK_WAIT_MS 10000
+#define MODULES_DIR   "/modules"
+#define OVERLAY_DIRS  "lowerdir=/ro,upperdir=/rw/upper,workdir=/rw/work"
+#define SHARE_OPTIONS "trans=virtio,version=9p2000.L,msize=512000,cache=loose"
+#define ROOT_DISK     "/dev/vda"
+#define DISK_WAIT_MS  10000
 
 struct mount_entry {
 	const char *source, *target, *type, *data;
@@ -92,7 +95,10 @@ int boot_load_modules(void)
 	return ret;
 }
 
-/* Nobody here can be told when a disk appears; a millisecond is far below what the kernel takes to boot. */
+/*
+ * Nobody here can be told when a disk appears; a millisecond is far below what the kernel takes to
+ * boot.
+ */
 static int wait_for(const char *path)
 {
 	const struct timespec pause = { .tv_nsec = 1000000 };
@@ -111,10 +117,8 @@ static int mount_root(void)
 		{ ROOT_DISK, "/ro", "erofs", NULL, MS_RDONLY, false },
 		{ "rw", "/rw", "tmpfs", "size=75%,mode=755", 0, false },
 	};
-	static const struct mount_entry overlay = {
-		"root", "/new", "overlay", "lowerdir=/ro,upperdir=/rw/upper,workdir=/rw/work",
-		0,	false
-	};
+	static const struct mount_entry overlay = { "root",	  "/new", "overlay",
+						    OVERLAY_DIRS, 0,	  false };
 	int ret;
 
 	ret = mount_table(table, sizeof(table) / sizeof(table[0]));
@@ -161,9 +165,23 @@ static int mount_share(const char *tag)
 	mkdir("/peerdma", 0755);
 	mkdir(target, 0755);
 	/* Nothing changes on the host's side during a run, so everything read may be kept. */
-	if (mount(tag, target, "9p", MS_RDONLY,
-		  "trans=virtio,version=9p2000.L,msize=512000,cache=loose") < 0)
+	if (mount(tag, target, "9p", MS_RDONLY, SHARE_OPTIONS) < 0)
 		return boot_fail(errno, "mount the shared directory", tag);
+	return 0;
+}
+
+/* A kernel of the host brings its modules along. */
+static int link_host_modules(void)
+{
+	struct utsname u;
+	char path[sizeof(u.release) + 32];
+
+	if (access("/peerdma/modules", F_OK))
+		return 0;
+	uname(&u);
+	snprintf(path, sizeof(path), "/usr/lib/modules/%s", u.release);
+	if (symlink("/peerdma/modules", path) < 0 && errno != EEXIST)
+		return boot_fail(errno, "link", path);
 	return 0;
 }
 
@@ -175,7 +193,7 @@ int boot_mount_shares(void)
 	boot_option("peerdma.shares", tags, sizeof(tags));
 	for (char *tag = strtok_r(tags, ",", &save); tag && !ret; tag = strtok_r(NULL, ",", &save))
 		ret = mount_share(tag);
-	return ret;
+	return ret ? ret : link_host_modules();
 }
 
 static void write_setting(const char *path, const char *value)
@@ -203,7 +221,10 @@ int boot_settle(void)
 		{ "config", "/sys/kernel/config", "configfs", NULL, 0, true },
 		{ "huge", "/dev/hugepages", "hugetlbfs", NULL, 0, true },
 	};
-	/* Pinning memory is what the lab is for; a small default limit shows up as riddles in the tools. */
+	/*
+	 * Pinning memory is what the lab is for; a small default limit shows up as riddles in the
+	 * tools.
+	 */
 	const struct rlimit unlimited = { RLIM_INFINITY, RLIM_INFINITY };
 	int ret;
 

@@ -5,13 +5,16 @@
 #include <stddef.h>
 
 /*
- * The steps from the initial RAM file system to a usable system. Each returns 0, or -errno with a sentence about what
- * failed in boot_error().
+ * The steps from the initial RAM file system to a usable system. Each returns 0, or -errno with a
+ * sentence about what failed in boot_error().
  */
 
 int boot_mount_kernel_file_systems(void);
 
-/* Loads the modules which the image builder found necessary for the root, in the order it wrote down. */
+/*
+ * Loads the modules which the image builder found necessary for the root, in the order it wrote
+ * down.
+ */
 int boot_load_modules(void);
 
 /* The read-only image below, memory above; the caller finds itself in it afterwards. */
@@ -27,7 +30,10 @@ const char *boot_error(void);
 /* Records the sentence. Return: -@err. */
 int boot_fail(int err, const char *what, const char *about);
 
-/* Copies the value of NAME=VALUE on the kernel command line. Return: 0, or -ENOENT; @value is "" then. */
+/*
+ * Copies the value of NAME=VALUE on the kernel command line. Return: 0, or -ENOENT; @value is ""
+ * then.
+ */
 int boot_option(const char *name, char *value, size_t size);
 
 /* Addresses, loopback, names of the lab's nodes. */

@@ -44,7 +44,10 @@ int frame_send(int fd, enum frame_type type, uint16_t job, const void *data, siz
 	struct frame_header h = { .len = (uint32_t)len, .type = (uint16_t)type, .job = job };
 	int ret;
 
-	/* A write to the port is a message to the host and costs tens of microseconds: short frames go as one. */
+	/*
+	 * A write to the port is a message to the host and costs tens of microseconds: short frames
+	 * go as one.
+	 */
 	if (len <= sizeof(small) - sizeof(h)) {
 		memcpy(small, &h, sizeof(h));
 		if (len)

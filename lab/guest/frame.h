@@ -6,11 +6,13 @@
 #include <stdint.h>
 
 /*
- * What travels between the launcher and the agent of a guest, in both directions over one virtio-serial port. Little
- * endian. lab/peerdma_lab/frames.py is the other side; docs/lab.md describes the conversation.
+ * What travels between the launcher and the agent of a guest, in both directions over one virtio-
+ * serial port. Little endian. lab/peerdma_lab/frames.py is the other side; docs/lab.md describes
+ * the conversation.
  *
- * One stream carries everything on purpose: a kernel log record that precedes the end of a command arrives before the
- * status of that command, and so a warning can never be missed by a run that ends quickly.
+ * One stream carries everything on purpose: a kernel log record that precedes the end of a command
+ * arrives before the status of that command, and so a warning can never be missed by a run that
+ * ends quickly.
  */
 
 #define FRAME_PROTOCOL	 1
@@ -18,7 +20,10 @@
 /* Longest payload towards the guest; the guest itself sends at most FRAME_CHUNK. */
 #define FRAME_MAX   (256 * 1024)
 #define FRAME_CHUNK (32 * 1024)
-/* Bytes of stdin which the launcher may have under way per job before it must wait for FRAME_STDIN_TAKEN. */
+/*
+ * Bytes of stdin which the launcher may have under way per job before it must wait for
+ * FRAME_STDIN_TAKEN.
+ */
 #define FRAME_STDIN_WINDOW (64 * 1024)
 
 enum frame_type {
@@ -79,8 +84,9 @@ struct frame_reader {
 };
 
 /*
- * Reads what has arrived of the next frame. Return: 1 when header and payload are complete (valid until the next
- * call), 0 when more is to come, -EPROTO for an impossible length, -EPIPE when the launcher closed, or another -errno.
+ * Reads what has arrived of the next frame. Return: 1 when header and payload are complete (valid
+ * until the next call), 0 when more is to come, -EPROTO for an impossible length, -EPIPE when the
+ * launcher closed, or another -errno.
  */
 int frame_read(struct frame_reader *r);
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * Process 1 of a lab guest, from the initial RAM file system on: brings the system up without udev and systemd, then
- * serves the launcher, then powers the machine off. Static, so that it needs nothing of the image.
+ * Process 1 of a lab guest, from the initial RAM file system on: brings the system up without udev
+ * and systemd, then serves the launcher, then powers the machine off. Static, so that it needs
+ * nothing of the image.
  */
 #include "agent.h"
 #include "boot.h"
@@ -41,7 +42,8 @@ static void set_environment(const char *node)
 {
 	clearenv();
 	setenv("PATH",
-	       "/peerdma/build/cli:/peerdma/build/bench:/peerdma/source/lab/guest-tools:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+	       "/peerdma/build/cli:/peerdma/build/bench:/peerdma/source/lab/guest-tools:"
+	       "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
 	       1);
 	setenv("HOME", "/root", 1);
 	setenv("LANG", "C.UTF-8", 1);

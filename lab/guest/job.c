@@ -225,8 +225,9 @@ void jobs_move(struct jobs *js)
 }
 
 /*
- * What the command wrote before it ended is in the pipe by now. Whoever inherited the pipe may go on writing without
- * end, hence the bound: a pipe holds 64 KiB by default and at most fs.pipe-max-size.
+ * What the command wrote before it ended is in the pipe by now. Whoever inherited the pipe may go
+ * on writing without end, hence the bound: a pipe holds 64 KiB by default and at most fs.pipe-max-
+ * size.
  */
 static void drain(struct jobs *js, struct job *j, int fd, enum frame_type type)
 {

@@ -29,7 +29,9 @@ struct jobs {
 	struct job job[JOBS_MAX];
 };
 
-/* Starts what a FRAME_EXEC asks for; a failure is reported to the launcher as the end of the job. */
+/*
+ * Starts what a FRAME_EXEC asks for; a failure is reported to the launcher as the end of the job.
+ */
 void jobs_exec(struct jobs *js, uint16_t id, uint8_t *payload, size_t len);
 
 void jobs_stdin(struct jobs *js, uint16_t id, const void *data, size_t len);

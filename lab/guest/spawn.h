@@ -9,7 +9,8 @@
 struct spawn_request {
 	struct frame_exec exec;
 	char *cwd;
-	char **argv; /* NULL-terminated; argv and env are one allocation, freed by spawn_request_free() */
+	/* NULL-terminated; argv and env are one allocation, freed by spawn_request_free(). */
+	char **argv;
 	char **env;
 };
 
@@ -23,8 +24,8 @@ int spawn_request_parse(struct spawn_request *req, uint8_t *payload, size_t len)
 void spawn_request_free(struct spawn_request *req);
 
 /*
- * Starts the command in a session of its own. Return: 0, or -errno, also when exec() itself failed (so that "not found"
- * is told apart from a command that exits 127).
+ * Starts the command in a session of its own. Return: 0, or -errno, also when exec() itself failed
+ * (so that "not found" is told apart from a command that exits 127).
  */
 int spawn(const struct spawn_request *req, struct spawn_result *res);
 

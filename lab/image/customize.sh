@@ -1,8 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# Last step of the guest image, run by mmdebstrap with the root directory as argument. READY_MODULES lists folders of
-# modules to store without compression: xz costs seconds per module under emulation.
+# Last step of the guest image, run by mmdebstrap with the root directory as argument. READY_MODULES
+# lists folders of modules to store without compression: xz costs seconds per module under
+# emulation.
 set -eu
 
 root=$1

@@ -4,6 +4,7 @@
 import argparse
 import asyncio
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -193,5 +194,9 @@ def main(argv: list[str] | None = None) -> int:
     except LabError as error:
         say(error.text())
         return error.status
+    except BrokenPipeError:
+        # Whoever read our output has seen enough.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 1
     except KeyboardInterrupt:
         return 130

@@ -169,7 +169,9 @@ def _add_lab(parser: argparse.ArgumentParser) -> None:
 class Builder:
     def __init__(self, handlers: dict[str, Handler]) -> None:
         self._handlers = handlers
-        self.parser = self._make(argparse.ArgumentParser, prog="peerdma-lab", description=DESCRIPTION)
+        self.parser = self._make(
+            argparse.ArgumentParser, prog="peerdma-lab", description=DESCRIPTION
+        )
         self._commands = self.parser.add_subparsers(dest="what", metavar="COMMAND", required=True)
 
     @staticmethod
@@ -185,7 +187,7 @@ class Builder:
     def image(self) -> None:
         p = self.command("image", "build the guest image, or show where it is")
         _add(p, IMAGE)
-        p.add_argument("--rebuild", action="store_true", help="build although the recipe is the same")
+        p.add_argument("--rebuild", action="store_true", help="build again in any case")
         p.add_argument("--prune", action="store_true", help="remove images of other recipes")
 
     def run(self) -> None:

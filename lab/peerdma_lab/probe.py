@@ -31,7 +31,8 @@ def verify_qemu(path: str) -> None:
     version = parse_version(done.stdout)
     if not version or version < QEMU_MIN:
         wanted = ".".join(str(n) for n in QEMU_MIN)
-        raise LabError(f"{path} is not QEMU {wanted} or later", "leave --qemu out to use the image's")
+        hint = "leave --qemu out to use the image's"
+        raise LabError(f"{path} is not QEMU {wanted} or later", hint)
 
 
 async def _boots(lab: Lab) -> None:
