@@ -152,6 +152,12 @@ static inline uint8_t nic_local_syndrome(enum nic_xlt r)
 	return r == NIC_XLT_OK ? 0 : NIC_S_LOCAL_PROT;
 }
 
+/* Bytes a packet of the QP holds; never 0. */
+static inline uint32_t nic_mtu(const struct nic_qp *qp)
+{
+	return qp->attr.mtu ? qp->attr.mtu : 4096;
+}
+
 static inline void nic_qp_ctx(const struct nic_qp *qp, uint8_t access, struct nic_access_ctx *c)
 {
 	*c = (struct nic_access_ctx){
