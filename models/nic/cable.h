@@ -17,6 +17,7 @@
 #ifndef PEERDMA_MODELS_NIC_CABLE_H
 #define PEERDMA_MODELS_NIC_CABLE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct nic;
