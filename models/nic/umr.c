@@ -82,6 +82,9 @@ static bool allowed(const struct umr *u, const struct nic_mkey *mk)
 
 	if (!mk->umr_en || (!privileged(qp) && mk->pd != qp->pd))
 		return false;
+	/* Bus addresses are for the driver's own queues: a user could name any memory. */
+	if (!privileged(qp) && !qp->rlky && mk->mode != NIC_MKEY_KLM && mk->mode != NIC_MKEY_KSM)
+		return false;
 	if ((u->flags & F_FREE && !mk->free) || (u->flags & F_NOT_FREE && mk->free))
 		return false;
 	if (u->flags & F_CHECK_QPN && mk->qpn != qp->obj.id)
