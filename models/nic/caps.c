@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: MIT */
+// SPDX-License-Identifier: MIT
 #include "models/nic/caps.h"
 
 #include <errno.h>
@@ -33,16 +33,25 @@ struct cap {
 	uint8_t page;
 	mlx5_field field;
 	uint64_t max;
-	bool settable; /* SET_HCA_CAP may choose a value up to max */
+	bool settable;	  /* SET_HCA_CAP may choose a value up to max */
 	uint64_t initial; /* of a settable one */
 };
 
-#define G(name, val)	     {P_GENERAL, MLX5_GEN_##name, val, false, 0}
-#define GSET(name, val, ini) {P_GENERAL, MLX5_GEN_##name, val, true, ini}
+#define G(name, val)                                      \
+	{                                                 \
+		P_GENERAL, MLX5_GEN_##name, val, false, 0 \
+	}
+#define GSET(name, val, ini)                               \
+	{                                                  \
+		P_GENERAL, MLX5_GEN_##name, val, true, ini \
+	}
 /* A field of a structure that starts off bytes into its page */
 #define AT(off, f) ((mlx5_field)((f) + ((uint32_t)(off) << 12)))
-#define O(off, name, val) {P_ODP, AT((off), MLX5_##name), val, false, 0}
-#define T_OFF(t) (SCHEME + 0x10 + (t) * 4)
+#define O(off, name, val)                                    \
+	{                                                    \
+		P_ODP, AT((off), MLX5_##name), val, false, 0 \
+	}
+#define T_OFF(t)   (SCHEME + 0x10 + (t)*4)
 #define T(t, name) O(T_OFF(t), ODP_T_##name, 1)
 
 /*
@@ -76,12 +85,9 @@ static const struct cap table[] = {
 	G(LOG_MAX_RA_RES_QP, 4),
 	GSET(CACHE_LINE_128BYTE, 1, 0),
 	G(END_PAD, 1),
-	G(GID_TABLE_SIZE, 0), /* 8 entries */
+	G(GID_TABLE_SIZE, 0),	     /* 8 entries */
 	GSET(PKEY_TABLE_SIZE, 0, 0), /* 128 entries */
-	G(OUT_OF_SEQ_CNT, 1),
-	G(RETRANSMISSION_Q_COUNTERS, 1),
 	G(VPORT_COUNTERS, 1),
-	G(MAX_QP_CNT, 127),
 	G(IB_VIRT, 1),
 	G(DEVICE_MEMORY, 1),
 	G(LOCAL_CA_ACK_DELAY, 16),
@@ -125,24 +131,39 @@ static const struct cap table[] = {
 	G(DEVICE_FREQUENCY_MHZ, 1000),
 	G(NUM_OF_UARS_PER_PAGE, 1),
 	/* on-demand paging: the memory scheme only */
-	{P_ODP, MLX5_ODP_MEM_PAGE_FAULT, 1, true, 0},
+	{ P_ODP, MLX5_ODP_MEM_PAGE_FAULT, 1, true, 0 },
 	O(SCHEME, ODP_SCHEME_PAGE_PREFETCH, 1),
-	T(0, SEND), T(0, RECEIVE), T(0, WRITE), T(0, READ), T(0, ATOMIC), T(0, SRQ_RECEIVE),
-	T(1, SEND), T(1, RECEIVE), T(1, WRITE), T(1, SRQ_RECEIVE),
-	T(2, SEND), T(2, RECEIVE), T(2, SRQ_RECEIVE),
-	T(3, SEND), T(3, RECEIVE), T(3, WRITE), T(3, READ), T(3, ATOMIC), T(3, SRQ_RECEIVE),
+	T(0, SEND),
+	T(0, RECEIVE),
+	T(0, WRITE),
+	T(0, READ),
+	T(0, ATOMIC),
+	T(0, SRQ_RECEIVE),
+	T(1, SEND),
+	T(1, RECEIVE),
+	T(1, WRITE),
+	T(1, SRQ_RECEIVE),
+	T(2, SEND),
+	T(2, RECEIVE),
+	T(2, SRQ_RECEIVE),
+	T(3, SEND),
+	T(3, RECEIVE),
+	T(3, WRITE),
+	T(3, READ),
+	T(3, ATOMIC),
+	T(3, SRQ_RECEIVE),
 	/* atomics: 8 bytes, answered in host order when the driver asks so */
-	{P_ATOMIC, MLX5_ATOMIC_ATOMIC_REQ_8B_ENDIANNESS_MODE, 1, true, 1},
-	{P_ATOMIC, MLX5_ATOMIC_SUPPORTED_ATOMIC_REQ_8B_ENDIANNESS_MODE_1, 1, true, 1},
-	{P_ATOMIC, MLX5_ATOMIC_ATOMIC_OPERATIONS, 0x3, false, 0},
-	{P_ATOMIC, MLX5_ATOMIC_ATOMIC_SIZE_QP, 0x8, false, 0},
+	{ P_ATOMIC, MLX5_ATOMIC_ATOMIC_REQ_8B_ENDIANNESS_MODE, 1, true, 1 },
+	{ P_ATOMIC, MLX5_ATOMIC_SUPPORTED_ATOMIC_REQ_8B_ENDIANNESS_MODE_1, 1, true, 1 },
+	{ P_ATOMIC, MLX5_ATOMIC_ATOMIC_OPERATIONS, 0x3, false, 0 },
+	{ P_ATOMIC, MLX5_ATOMIC_ATOMIC_SIZE_QP, 0x8, false, 0 },
 	/* device memory */
-	{P_DEVMEM, MLX5_DEVMEM_MEMIC, 1, false, 0},
-	{P_DEVMEM, MLX5_DEVMEM_LOG_MIN_MEMIC_ALLOC_SIZE, 2, false, 0},
-	{P_DEVMEM, MLX5_DEVMEM_LOG_MAX_MEMIC_ADDR_ALIGNMENT, 6, false, 0},
-	{P_DEVMEM, MLX5_DEVMEM_MEMIC_BAR_START_ADDR, NIC_MEMIC_OFF, false, 0},
-	{P_DEVMEM, MLX5_DEVMEM_MEMIC_BAR_SIZE, NIC_MEMIC_SIZE, false, 0},
-	{P_DEVMEM, MLX5_DEVMEM_MAX_MEMIC_SIZE, NIC_MEMIC_SIZE, false, 0},
+	{ P_DEVMEM, MLX5_DEVMEM_MEMIC, 1, false, 0 },
+	{ P_DEVMEM, MLX5_DEVMEM_LOG_MIN_MEMIC_ALLOC_SIZE, 2, false, 0 },
+	{ P_DEVMEM, MLX5_DEVMEM_LOG_MAX_MEMIC_ADDR_ALIGNMENT, 6, false, 0 },
+	{ P_DEVMEM, MLX5_DEVMEM_MEMIC_BAR_START_ADDR, NIC_MEMIC_OFF, false, 0 },
+	{ P_DEVMEM, MLX5_DEVMEM_MEMIC_BAR_SIZE, NIC_MEMIC_SIZE, false, 0 },
+	{ P_DEVMEM, MLX5_DEVMEM_MAX_MEMIC_SIZE, NIC_MEMIC_SIZE, false, 0 },
 };
 
 #define N_CAPS (sizeof(table) / sizeof(table[0]))

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: MIT */
+// SPDX-License-Identifier: MIT
 /* From an opcode to its handler: the checks every command has in common. */
 #include "models/nic/cmd.h"
 
@@ -92,6 +92,12 @@ void nic_cmd_execute(struct nic_cmd *c)
 	mlx5_set32(c->out, 4, status ? c->syndrome : 0);
 }
 
+/* What the kernel makes for all: its drivers hand these to user contexts. */
+static bool is_shared(enum nic_type type)
+{
+	return type == NIC_T_UAR || type == NIC_T_XRCD || type == NIC_T_TD || type == NIC_T_EQ;
+}
+
 struct nic_obj *nic_cmd_find(struct nic_cmd *c, enum nic_type type, uint32_t id)
 {
 	struct nic_obj *o = nic_table_find(&c->nic->table[type], id);
@@ -100,7 +106,7 @@ struct nic_obj *nic_cmd_find(struct nic_cmd *c, enum nic_type type, uint32_t id)
 		c->syndrome = SYN_NO_OBJECT + type;
 		return NULL;
 	}
-	if (c->uid && o->uid != c->uid) {
+	if (c->uid && o->uid != c->uid && (o->uid || !is_shared(type))) {
 		c->syndrome = SYN_NOT_OWNER + type;
 		return NULL;
 	}

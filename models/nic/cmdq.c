@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: MIT */
+// SPDX-License-Identifier: MIT
 #include "models/nic/cmdq.h"
 
 #include <errno.h>
@@ -6,14 +6,14 @@
 
 #include "models/nic/internal.h"
 
-#define SLOTS	   32
-#define SLOT_SIZE  64
-#define BOX_DATA   512
-#define BOX_SIZE   576
-#define BOX_ALIGN  512u
-#define INLINE	   16
-#define MAX_LEN	   (64u << 20)
-#define TYPE_PCIE  7
+#define SLOTS	      32
+#define SLOT_SIZE     64
+#define BOX_DATA      512
+#define BOX_SIZE      576
+#define BOX_ALIGN     512u
+#define INLINE	      16
+#define MAX_LEN	      (64u << 20)
+#define TYPE_PCIE     7
 #define STALL_POLL_NS 1000000
 
 #define SLOT_TYPE    MLX5_F(0x00, 31, 24)
@@ -249,7 +249,7 @@ static void answer(struct nic_cmd *c, uint64_t addr, uint8_t *slot, int d)
 
 static void completion_event(struct nic *nic, unsigned i)
 {
-	uint8_t data[28] = {0};
+	uint8_t data[28] = { 0 };
 
 	mlx5_set32(data, 0, 1u << i);
 	nic_event(nic, NIC_EV_CMD, 0, data);
@@ -258,7 +258,7 @@ static void completion_event(struct nic *nic, unsigned i)
 static void run_slot(struct nic *nic, unsigned i)
 {
 	struct nic_cmdq *q = nic->cmdq;
-	struct nic_cmd c = {.nic = nic, .dma = q->my_dma};
+	struct nic_cmd c = { .nic = nic, .dma = q->my_dma };
 	uint64_t addr = q->base + i * SLOT_SIZE;
 	int d;
 

@@ -74,14 +74,15 @@ struct nic_cq {
 	struct nic_buf buf;
 	uint8_t log_size; /* entries */
 	uint8_t log_cqe;  /* 6 or 7 */
+	uint8_t cqe_sz;	      /* as given */
 	uint8_t state;	  /* enum nic_cq_state */
 	bool ignore_overrun;
 	uint64_t db_addr; /* doorbell record: consumer index, arm word */
 	uint32_t pi, ci;  /* free running; ci as last read */
 	uint32_t uar;
 	/* notification */
-	bool armed, armed_solicited, fired_pending;
-	uint32_t arm_sn;
+	bool armed, armed_solicited;
+	uint32_t arm_sn, arm_ci;
 	uint32_t solicit_pi; /* producer index after the last solicited or error entry */
 	uint16_t period_us, max_count;
 	uint32_t since_event;  /* completions since the last event, for moderation */
@@ -99,5 +100,9 @@ int nic_cq_post(struct nic_cq *cq, const struct nic_cqe *e);
 
 /* Is there room for n more? For requesters that want to wait rather than overrun. */
 bool nic_cq_has_room(struct nic_cq *cq, uint32_t n);
+
+/* For MODIFY_CQ, lock held: the entry that ends the old ring; entries not yet consumed. */
+int nic_cq_mark_resize(struct nic_cq *cq);
+uint32_t nic_cq_used(struct nic_cq *cq);
 
 #endif

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: MIT */
+// SPDX-License-Identifier: MIT
 /* Event queues on the working side: entries, arming, interrupts. */
 #include "models/nic/eq.h"
 
@@ -7,10 +7,10 @@
 #include "models/nic/internal.h"
 #include "models/nic/mmio.h"
 
-#define EQE_SIZE  64u
-#define EQE_DATA  0x20
-#define EQE_LAST  0x3c
-#define CI_MASK	  0xffffffu
+#define EQE_SIZE 64u
+#define EQE_DATA 0x20
+#define EQE_LAST 0x3c
+#define CI_MASK	 0xffffffu
 
 static bool is_full(const struct nic_eq *eq)
 {
@@ -44,7 +44,7 @@ static void write_entry(struct nic_eq *eq, uint8_t *e)
 
 void nic_eq_post(struct nic_eq *eq, uint8_t type, uint8_t subtype, const void *data)
 {
-	uint8_t e[EQE_SIZE] = {[1] = type, [3] = subtype};
+	uint8_t e[EQE_SIZE] = { [1] = type, [3] = subtype };
 
 	memcpy(e + EQE_DATA, data, 28);
 	pthread_mutex_lock(&eq->lock);
@@ -70,7 +70,7 @@ void nic_event(struct nic *nic, uint8_t type, uint8_t subtype, const void *data)
 
 void nic_event_qp(struct nic *nic, uint8_t type, uint32_t qpn)
 {
-	uint8_t data[28] = {0};
+	uint8_t data[28] = { 0 };
 
 	mlx5_set32(data, QP_SRQ_NUM, qpn);
 	nic_event(nic, type, 0, data);
@@ -83,7 +83,7 @@ void nic_event_srq(struct nic *nic, uint8_t type, uint32_t srqn)
 
 void nic_event_cq_error(struct nic *nic, uint32_t cqn, uint8_t syndrome)
 {
-	uint8_t data[28] = {[11] = syndrome};
+	uint8_t data[28] = { [11] = syndrome };
 
 	mlx5_set32(data, 0, cqn);
 	nic_event(nic, NIC_EV_CQ_ERROR, 0, data);
@@ -98,7 +98,7 @@ void nic_event_port(struct nic *nic, enum nic_port_event ev)
 void nic_port_events_run(struct nic *nic)
 {
 	uint32_t bits = atomic_exchange(&nic->port_events, 0);
-	uint8_t data[28] = {[8] = 1 << 4}; /* port 1 */
+	uint8_t data[28] = { [8] = 1 << 4 }; /* port 1 */
 
 	for (; bits; bits &= bits - 1)
 		nic_event(nic, NIC_EV_PORT_CHANGE, (uint8_t)__builtin_ctz(bits), data);

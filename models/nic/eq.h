@@ -47,6 +47,7 @@ struct nic_eq {
 	struct nic_buf buf;
 	uint8_t log_size;
 	uint8_t vector;
+	uint32_t uar;
 	bool armed, overrun;
 	uint32_t pi, ci;  /* 24-bit counters; ci as last told by a doorbell */
 	uint64_t mask[4]; /* events it asked for */

@@ -99,11 +99,6 @@ uint8_t nic_cmd_detach_mcg(struct nic_cmd *c);
 /* reg_cmd.c */
 uint8_t nic_cmd_access_reg(struct nic_cmd *c);
 
-/* counter_cmd.c */
-uint8_t nic_cmd_alloc_q_counter(struct nic_cmd *c);
-uint8_t nic_cmd_dealloc_q_counter(struct nic_cmd *c);
-uint8_t nic_cmd_query_q_counter(struct nic_cmd *c);
-
 /* What reset and TEARDOWN_HCA do to the objects of each file. */
 void nic_object_free(struct nic *nic, struct nic_obj *obj);
 

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: MIT */
+// SPDX-License-Identifier: MIT
 /* Commands of bring-up and tear-down, and the tear-down itself. */
 #include <json-c/json.h>
 
@@ -8,6 +8,7 @@
 #include "models/nic/handlers.h"
 #include "models/nic/internal.h"
 #include "models/nic/life.h"
+#include "models/nic/memic.h"
 #include "models/nic/newobj.h"
 #include "models/nic/pages.h"
 #include "models/nic/syndrome.h"
@@ -115,10 +116,10 @@ uint8_t nic_cmd_query_special_contexts(struct nic_cmd *c)
 	return NIC_OK;
 }
 
-#define RESUME_ERROR MLX5_F(0x08, 31, 31)
-#define RESUME_TYPE  MLX5_F(0x08, 26, 24)
-#define RESUME_WQ    MLX5_F(0x08, 23, 0)
-#define RESUME_TOKEN MLX5_F(0x0c, 31, 0)
+#define RESUME_ERROR   MLX5_F(0x08, 31, 31)
+#define RESUME_TYPE    MLX5_F(0x08, 26, 24)
+#define RESUME_WQ      MLX5_F(0x08, 23, 0)
+#define RESUME_TOKEN   MLX5_F(0x0c, 31, 0)
 #define TYPE_REQUESTER 1
 
 /* Operation modifier 1: the memory scheme, by token alone; 0: the transport scheme, by QP. */
@@ -164,9 +165,9 @@ static void free_all(struct nic *nic, struct nic_table *t)
 
 /* Users before what they use. */
 static const uint8_t free_order[] = {
-	NIC_T_QP,  NIC_T_SRQ,	NIC_T_CQ,   NIC_T_EQ,	NIC_T_MKEY,    NIC_T_PSV,  NIC_T_COUNTER,
-	NIC_T_TIR, NIC_T_TIS,	NIC_T_MEMIC, NIC_T_XRCD, NIC_T_TD, NIC_T_PD, NIC_T_UAR,
-	NIC_T_UMEM, NIC_T_GENERAL, NIC_T_UCTX,
+	NIC_T_QP,      NIC_T_SRQ, NIC_T_CQ,   NIC_T_EQ,	     NIC_T_MKEY, NIC_T_PSV,
+	NIC_T_COUNTER, NIC_T_TIR, NIC_T_TIS,  NIC_T_MEMIC,   NIC_T_XRCD, NIC_T_TD,
+	NIC_T_PD,      NIC_T_UAR, NIC_T_UMEM, NIC_T_GENERAL, NIC_T_UCTX,
 };
 
 void nic_free_objects(struct nic *nic)
@@ -184,6 +185,7 @@ void nic_free_objects(struct nic *nic)
 	nic_epoch_sync();
 	for (i = 0; i < sizeof(free_order); i++)
 		free_all(nic, &nic->table[free_order[i]]);
+	memset(nic->memic, 0, NIC_MEMIC_SIZE);
 }
 
 void nic_tear_down(struct nic *nic)
@@ -218,9 +220,10 @@ void nic_life_fini(struct nic *nic)
 void nic_snapshot(struct mdl_device *dev, struct json_object *obj)
 {
 	static const char *const names[NIC_T_COUNT] = {
-		"pd",  "td",	"uar",	"xrcd",	  "mkey",    "eq",  "cq",  "srq",    "qp",
-		"psv", "memic", "uctx", "umem", "counter", "tir", "tis", "general"};
-	static const char *const states[] = {"off", "enabled", "init"};
+		"pd",  "td",	"uar",	"xrcd", "mkey",	   "eq",  "cq",	 "srq",	   "qp",
+		"psv", "memic", "uctx", "umem", "counter", "tir", "tis", "general"
+	};
+	static const char *const states[] = { "off", "enabled", "init" };
 	struct nic *nic = nic_of(dev);
 	struct json_object *n = json_object_new_object();
 	unsigned i;

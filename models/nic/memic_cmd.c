@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: MIT */
+// SPDX-License-Identifier: MIT
 #include "models/nic/memic.h"
 
 #include "hw/mlx5_cmd.h"
@@ -7,8 +7,8 @@
 #include "models/nic/newobj.h"
 #include "models/nic/syndrome.h"
 
-#define MIN_SIZE 4u
-#define MAX_ALIGN 6u
+#define MIN_SIZE       4u
+#define MAX_ALIGN      6u
 #define BASE_ALIGN_LOG 6u
 
 struct nic_memic {

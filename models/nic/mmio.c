@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: MIT */
+// SPDX-License-Identifier: MIT
 /*
  * BAR0: the initialization segment and the user access regions. Runs on the socket thread (or a
  * peer's worker), under the MMIO lock, and looks at no object: a doorbell becomes a number in a
@@ -31,10 +31,10 @@
 /* log2 of 32 slots, log2 of 64 bytes a slot */
 #define CMDQ_SIZES 0x56
 
-#define UAR_CQ_ARM	0x20
-#define UAR_EQ_ARM	0x40
-#define UAR_EQ_UPDATE	0x48
-#define UAR_SEND_FIRST	0x800
+#define UAR_CQ_ARM     0x20
+#define UAR_EQ_ARM     0x40
+#define UAR_EQ_UPDATE  0x48
+#define UAR_SEND_FIRST 0x800
 
 static uint32_t seg_read(struct nic *nic, uint32_t off)
 {
@@ -70,7 +70,7 @@ static uint32_t seg_read(struct nic *nic, uint32_t off)
 void nic_bar_read(struct mdl_device *dev, unsigned bar, uint64_t off, void *buf, size_t len)
 {
 	struct nic *nic = nic_of(dev);
-	uint8_t word[16] = {0};
+	uint8_t word[16] = { 0 };
 	uint32_t i, base = (uint32_t)off & ~3u;
 
 	memset(buf, 0, len);
@@ -188,8 +188,7 @@ void nic_bar_write(struct mdl_device *dev, unsigned bar, uint64_t off, const voi
 			memcpy((uint8_t *)nic->memic + (off - NIC_MEMIC_OFF), buf, len);
 		return;
 	}
-	if (off > NIC_BAR_SIZE || len > NIC_BAR_SIZE - off || (len != 4 && len != 8) ||
-	    off % len) {
+	if (off > NIC_BAR_SIZE || len > NIC_BAR_SIZE - off || (len != 4 && len != 8) || off % len) {
 		mdl_count(dev, NIC_C_BAD_MMIO);
 		return;
 	}

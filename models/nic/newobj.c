@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: MIT */
+// SPDX-License-Identifier: MIT
 #include "models/nic/newobj.h"
 
 #include <stdlib.h>
@@ -46,6 +46,8 @@ void *nic_obj_for_destroy(struct nic_cmd *c, enum nic_type type, uint8_t *ret_st
 	*ret_status = NIC_OK;
 	if (!o)
 		*ret_status = NIC_BAD_RES;
+	else if (c->uid && o->uid != c->uid)
+		*ret_status = nic_fail(c, NIC_BAD_RES, SYN_NOT_OWNER + type);
 	else if (o->refs)
 		*ret_status = nic_fail(c, NIC_RES_BUSY, SYN_BUSY);
 	return *ret_status ? NULL : o;

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: MIT */
+// SPDX-License-Identifier: MIT
 /* Making, resetting and ending a NIC, and the loops of its workers. */
 #include "models/nic/nic.h"
 
@@ -190,12 +190,12 @@ static const struct mdl_device_ops ops = {
 static const struct mdl_device_desc desc_proto = {
 	.model = "nic",
 	.ops = &ops,
-	.id = {.vendor = 0x15b3,
-	       .device = 0x1019,
-	       .subsys_vendor = 0x15b3,
-	       .subsys = 0x0008,
-	       .class_code = 0x020700},
-	.bars[0] = {.size = NIC_BAR_SIZE, .is_64bit = true, .prefetch = true, .fd = -1},
+	.id = { .vendor = 0x15b3,
+		.device = 0x1019,
+		.subsys_vendor = 0x15b3,
+		.subsys = 0x0008,
+		.class_code = 0x020700 },
+	.bars[0] = { .size = NIC_BAR_SIZE, .is_64bit = true, .prefetch = true, .fd = -1 },
 	.n_vectors = NIC_VECTORS,
 	.msix_bar = 0,
 	.msix_table_off = NIC_MSIX_TABLE,
@@ -211,23 +211,23 @@ static const struct mdl_device_desc desc_proto = {
 static const struct {
 	uint32_t base, cap;
 } table_shape[NIC_T_COUNT] = {
-	[NIC_T_PD] = {1, 1u << 16},
-	[NIC_T_TD] = {1, 1u << 10},
-	[NIC_T_UAR] = {NIC_FIRST_UAR, (NIC_MEMIC_OFF >> NIC_UAR_SHIFT) - NIC_FIRST_UAR},
-	[NIC_T_XRCD] = {1, 1u << 10},
-	[NIC_T_MKEY] = {0x100, 1u << NIC_LOG_MKEY},
-	[NIC_T_EQ] = {1, (1u << NIC_LOG_EQ) - 1},
-	[NIC_T_CQ] = {0x400, 1u << NIC_LOG_CQ},
-	[NIC_T_SRQ] = {0x100, 1u << NIC_LOG_SRQ},
-	[NIC_T_QP] = {0x40, 1u << NIC_LOG_QP},
-	[NIC_T_PSV] = {1, 1u << 12},
-	[NIC_T_MEMIC] = {1, 1u << 12},
-	[NIC_T_UCTX] = {1, 1u << 10},
-	[NIC_T_UMEM] = {1, 1u << 16},
-	[NIC_T_COUNTER] = {1, 127},
-	[NIC_T_TIR] = {1, 1},
-	[NIC_T_TIS] = {1, 1},
-	[NIC_T_GENERAL] = {1, 1},
+	[NIC_T_PD] = { 1, 1u << 16 },
+	[NIC_T_TD] = { 1, 1u << 10 },
+	[NIC_T_UAR] = { NIC_FIRST_UAR, (NIC_MEMIC_OFF >> NIC_UAR_SHIFT) - NIC_FIRST_UAR },
+	[NIC_T_XRCD] = { 1, 1u << 10 },
+	[NIC_T_MKEY] = { 0x100, 1u << NIC_LOG_MKEY },
+	[NIC_T_EQ] = { 1, (1u << NIC_LOG_EQ) - 1 },
+	[NIC_T_CQ] = { 0x400, 1u << NIC_LOG_CQ },
+	[NIC_T_SRQ] = { 0x100, 1u << NIC_LOG_SRQ },
+	[NIC_T_QP] = { 0x40, 1u << NIC_LOG_QP },
+	[NIC_T_PSV] = { 1, 1u << 12 },
+	[NIC_T_MEMIC] = { 1, 1u << 12 },
+	[NIC_T_UCTX] = { 1, 1u << 10 },
+	[NIC_T_UMEM] = { 1, 1u << 16 },
+	[NIC_T_COUNTER] = { 1, 127 },
+	[NIC_T_TIR] = { 1, 1 },
+	[NIC_T_TIS] = { 1, 1 },
+	[NIC_T_GENERAL] = { 1, 1 },
 };
 
 static int init_tables(struct nic *nic)
@@ -290,7 +290,7 @@ static int init_state(struct nic *nic)
 
 static int start_workers(struct nic *nic)
 {
-	char name[16];
+	char name[24];
 	unsigned i;
 	int r;
 

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: MIT */
+// SPDX-License-Identifier: MIT
 /* Objects that are hardly more than a number: PD, UAR, XRCD, transport domain, PSV, context. */
 #include "hw/mlx5_cmd.h"
 #include "models/nic/handlers.h"

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: MIT */
+// SPDX-License-Identifier: MIT
 #include "models/nic/syndrome.h"
 
 #include <stddef.h>
@@ -9,7 +9,7 @@ const char *nic_syndrome_text(uint32_t syndrome)
 		uint32_t num;
 		const char *text;
 	} known[] = {
-#define ROW(name, num, text) {num, text},
+#define ROW(name, num, text) { num, text },
 		NIC_SYNDROMES(ROW)
 #undef ROW
 	};
