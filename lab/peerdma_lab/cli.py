@@ -14,6 +14,7 @@ from . import setup, testcmd, testrun, topology
 from .errors import EXIT_USAGE, LabError
 from .guesttests import Group
 from .lab import Lab
+from .qemu import Share
 from .run import Command, run_command, run_lab, run_shell, say
 
 
@@ -81,9 +82,13 @@ def cmd_demo(args: argparse.Namespace) -> int:
     return 0
 
 
+def _tests_folder(args: argparse.Namespace) -> Path:
+    return Path(args.tests).absolute() if args.tests else paths.SOURCE / "tests/guest"
+
+
 def cmd_test(args: argparse.Namespace) -> int:
     build = paths.build_dir(args.build)
-    folder = Path(args.tests).absolute() if args.tests else paths.SOURCE / "tests/guest"
+    folder = _tests_folder(args)
     tests = guesttests.discover(folder, build, args.patterns)
     if not tests:
         raise LabError("no guest test has such a name", "'peerdma-lab test --list' shows all")
@@ -104,7 +109,9 @@ def _work(args: argparse.Namespace, groups: list[Group], output: Path) -> int:
     args.topology, args.nodes = group.topology, group.nodes
     args.no_fabric = args.no_fabric or not any(t.models for t in group.tests)
     args.name = f"{args.name}-{group.name}"[:24] if args.name else None
-    testrun.run_group(setup.options(args), group, testcmd.send, output)
+    made = setup.options(args)
+    made.shares.append(Share("tests", _tests_folder(args)))
+    testrun.run_group(made, group, testcmd.send, output)
     return 0
 
 

@@ -17,7 +17,7 @@ from .errors import EXIT_USAGE, LabError
 from .lab import NODES_MAX
 
 GUEST_BUILD = "/peerdma/build/tests/guest"
-GUEST_SOURCE = "/peerdma/source/tests/guest"
+GUEST_SCRIPTS = "/peerdma/tests"
 DEFAULT_SECONDS = 60
 KEYS: dict[str, type] = {
     "summary": str,
@@ -70,7 +70,7 @@ def _fail(name: str, what: str) -> LabError:
 def _command(name: str, folder: Path, build: Path) -> tuple[str, ...]:
     for suffix, program in ((".py", "python3"), (".sh", "sh")):
         if (folder / (name + suffix)).exists():
-            return (program, f"{GUEST_SOURCE}/{name}{suffix}")
+            return (program, f"{GUEST_SCRIPTS}/{name}{suffix}")
     if not (build / "tests/guest" / name).exists():
         raise LabError(f"guest test {name} is not built: {build}/tests/guest/{name} is missing")
     return (f"{GUEST_BUILD}/{name}",)
