@@ -1,5 +1,10 @@
 // SPDX-License-Identifier: MIT
-/* Doorbells: SPEC.rst 3.4. They only move an index; the work is the worker's. */
+/*
+ * Doorbells: SPEC.rst 3.4. They only move an index; the work is the worker's.
+ *
+ * A driver may answer a completion before the worker has come back from writing it and moved
+ * SQ_HEAD and CQ_TAIL; r->completing makes room for that.
+ */
 #include "models/accel/internal.h"
 
 static void sq_tail_locked(struct accel *a, struct accel_ring *r, uint32_t val)
@@ -10,7 +15,7 @@ static void sq_tail_locked(struct accel *a, struct accel_ring *r, uint32_t val)
 		mdl_count(a->dev, ACCEL_C_DB_IGNORED);
 		return;
 	}
-	if (want > accel_ring_size(r) || want < ready) {
+	if (want > accel_ring_size(r) + r->completing || want < ready) {
 		mdl_count(a->dev, ACCEL_C_DB_BAD);
 		accel_ring_fail_locked(a, r, ACCEL_RING_ERR_SQ_DOORBELL, val);
 		return;
@@ -26,7 +31,7 @@ static void cq_head_locked(struct accel *a, struct accel_ring *r, uint32_t val)
 		mdl_count(a->dev, ACCEL_C_DB_IGNORED);
 		return;
 	}
-	if (val - r->cq_head > r->cq_tail - r->cq_head) {
+	if (val - r->cq_head > r->cq_tail + r->completing - r->cq_head) {
 		mdl_count(a->dev, ACCEL_C_DB_BAD);
 		accel_ring_fail_locked(a, r, ACCEL_RING_ERR_CQ_DOORBELL, val);
 		return;

@@ -297,6 +297,20 @@ static void complete(struct accel *a, struct accel_ring *r, const struct view *v
 	commit(a, r, !lost);
 }
 
+/* Lists are read and sorted as a whole, so they count as data of the turn. */
+static uint64_t lists_cost(const struct accel_sqe *s)
+{
+	uint64_t n = (s->flags & ACCEL_SQE_SRC_SGL ? s->src_count : 0) +
+		     (uint64_t)(s->flags & ACCEL_SQE_DST_SGL ? s->dst_count : 0);
+
+	return n * sizeof(struct accel_sge);
+}
+
+static void spend(uint64_t *left, uint64_t n)
+{
+	*left -= n < *left ? n : *left;
+}
+
 static void do_step(struct accel *a, struct accel_ring *r, enum step step, const struct view *v,
 		    uint64_t *left)
 {
@@ -305,10 +319,11 @@ static void do_step(struct accel *a, struct accel_ring *r, enum step step, const
 	switch (step) {
 	case STEP_START:
 		start(a, r, v);
+		spend(left, lists_cost(&r->job.sqe));
 		break;
 	case STEP_EXEC:
 		accel_exec(a, r, *left, &n);
-		*left -= n < *left ? n : *left;
+		spend(left, n);
 		break;
 	case STEP_COMPLETE:
 		complete(a, r, v);

@@ -91,6 +91,7 @@ struct accel_ring {
 	uint64_t epoch;
 	struct mdl_dma dma; /* begun by ENABLE */
 	bool drop;	    /* STOPPING because of RESET: nothing is to be completed */
+	bool completing;    /* a completion is being written: the driver may see it already */
 	bool abort;	    /* ABORT came while abort_index was next to complete */
 	uint32_t abort_index;
 	unsigned irq_held;   /* interrupts held back by COALESCE */

@@ -24,7 +24,7 @@ static void clear_error(struct accel_ring *r)
 static void forget_work(struct accel_ring *r)
 {
 	r->epoch++;
-	r->drop = r->abort = false;
+	r->drop = r->abort = r->completing = false;
 	r->irq_held = 0;
 }
 
