@@ -9,8 +9,8 @@ import sys
 import time
 from pathlib import Path
 
-from . import demo, fabric, guesttests, hosttree, image, options, paths, recipe, registry
-from . import setup, testcmd, testrun, topology
+from . import demo, fabric, guesttests, hosttree, image, options, paths, picture, recipe
+from . import registry, setup, testcmd, testrun, topology
 from .errors import EXIT_USAGE, LabError
 from .guesttests import Group
 from .lab import Lab
@@ -127,10 +127,13 @@ def cmd_image(args: argparse.Namespace) -> int:
     return 0
 
 
-def cmd_topologies(_: argparse.Namespace) -> int:
-    for name in topology.names():
-        tree = topology.load(name)
-        print(f"{name:18} {tree.summary}")
+def cmd_topologies(args: argparse.Namespace) -> int:
+    trees = [topology.load(name) for name in topology.names()]
+    if args.svg:
+        picture.write_all(trees, Path(args.svg))
+        return 0
+    for tree in trees:
+        print(f"{tree.name:18} {tree.summary}")
         for slot, address in tree.addresses().items():
             print(f"  {slot:16} {address}")
     return 0

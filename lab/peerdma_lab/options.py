@@ -221,7 +221,8 @@ class Builder:
         p.set_defaults(topology=None)
 
     def running(self) -> None:
-        self.command("topologies", "list the topologies and the addresses of their slots")
+        p = self.command("topologies", "list the topologies and the addresses of their slots")
+        p.add_argument("--svg", metavar="DIR", help="draw them there instead (needs graphviz)")
         self.command("list", "list running labs")
         p = self.command("stats", "print the counters of a running lab as JSON")
         _add(p, [WHICH])
