@@ -7,14 +7,17 @@
 #include "lib/accel/private.h"
 #include "lib/core/error.h"
 
-/* The memory may be a BAR: whole words only. */
+/* The memory may be a BAR: whole words only. memcpy: from is of another type than words. */
 static void store_words(volatile char *to, const void *from, size_t len)
 {
 	volatile uint64_t *dst = (volatile uint64_t *)to;
-	const uint64_t *src = from;
+	const char *src = from;
+	uint64_t word;
 
-	for (size_t i = 0; i < len / sizeof(*dst); i++)
-		dst[i] = src[i];
+	for (; len; len -= sizeof(word), src += sizeof(word)) {
+		memcpy(&word, src, sizeof(word));
+		*dst++ = word;
+	}
 }
 
 static bool is_list(unsigned n, uint32_t forced)
