@@ -7,6 +7,7 @@
 #define PEERDMA_MODELS_NIC_BUF_H
 
 #include <stdint.h>
+#include <string.h>
 #include <stddef.h>
 #include "models/common/dma.h"
 

@@ -2,6 +2,7 @@
 /* Completion queues on the working side: entries, arming, events, moderation. */
 #include "models/nic/cq.h"
 
+#include <endian.h>
 #include <errno.h>
 
 #include "hw/mlx5_bits.h"

@@ -19,10 +19,13 @@
 #ifndef PEERDMA_MODELS_NIC_INTERNAL_H
 #define PEERDMA_MODELS_NIC_INTERNAL_H
 
+#include <endian.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
+#include <string.h>
 
 #include "models/common/device.h"
 #include "models/common/dma.h"

@@ -4,6 +4,7 @@
  * driver. The link to the entry after the last one taken is read only when that is taken: the
  * driver sets it late.
  */
+#include <endian.h>
 #include <errno.h>
 
 #include "hw/mlx5_bits.h"

@@ -3,6 +3,7 @@
  * The requester: takes requests from the send queue, sends them in slices, completes them in
  * order. Source: IBA volume 1, chapter 9; RC, KH for the queue. Answers and retries: req_ack.c.
  */
+#include <endian.h>
 #include <errno.h>
 #include <string.h>
 
@@ -329,6 +330,26 @@ static bool message_ok(const struct run *x, const struct nic_inflight *e)
 	return e->len <= 1ull << max;
 }
 
+/*
+ * How many of the next n packets get through unharmed. What happens to the one after those is kept
+ * for when its turn comes.
+ */
+static uint32_t unharmed(struct nic *nic, unsigned point, uint32_t n, struct mdl_fault_hit *kept,
+			 struct mdl_fault_hit *hit)
+{
+	uint32_t clean;
+
+	if (kept->action) {
+		*hit = *kept;
+		kept->action = MDL_FAULT_NONE;
+		return 0;
+	}
+	clean = nic_cable_clean(nic, point, n, hit);
+	if (clean && clean < n)
+		*kept = *hit;
+	return clean;
+}
+
 /* Cut a run to its first n packets. */
 static void cut(struct nic_pkt *p, uint32_t n)
 {
@@ -343,7 +364,7 @@ static void cut(struct nic_pkt *p, uint32_t n)
 static uint32_t read_clean(struct run *x, struct nic *to, uint32_t n, uint64_t *ret_due)
 {
 	struct mdl_fault_hit hit;
-	uint32_t clean = to ? nic_cable_clean(to, NIC_F_CABLE_ACK, n, &hit) : n;
+	uint32_t clean = to ? unharmed(to, NIC_F_CABLE_ACK, n, &x->qp->req.hit_ack, &hit) : n;
 
 	*ret_due = 0;
 	if (clean || hit.action == MDL_FAULT_DUP)
@@ -361,7 +382,7 @@ static void transmit(struct run *x, struct nic_pkt *p, struct nic_reply *rep)
 	uint64_t due;
 
 	to = nic_net_find_lid(from, x->qp->attr.path.rlid);
-	clean = nic_cable_clean(from, NIC_F_CABLE_TX, n, &hit);
+	clean = unharmed(from, NIC_F_CABLE_TX, n, &x->qp->req.hit_tx, &hit);
 	if (!clean) {
 		cut(p, read ? p->n_psn : 1);
 		harmed(x, to, p, &hit, rep);
