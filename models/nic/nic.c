@@ -302,10 +302,13 @@ static int start_workers(struct nic *nic)
 	return r;
 }
 
-static int plug_in(struct nic *nic)
+/* The cable before who works on it; the port last, as it may tell the workers at once. */
+static int start(struct nic *nic)
 {
 	int r = nic_cable_init(nic);
 
+	if (!r)
+		r = start_workers(nic);
 	return r ? r : nic_port_init(nic);
 }
 
@@ -329,9 +332,7 @@ int nic_create(struct mdl_node *node, const char *name, struct mdl_device **ret_
 		return r;
 	}
 	/* Nobody can reach the device before it listens, so the workers may come second. */
-	r = start_workers(nic);
-	if (!r)
-		r = plug_in(nic);
+	r = start(nic);
 	if (r) {
 		mdl_device_destroy(nic->dev);
 		return r;
