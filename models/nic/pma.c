@@ -65,13 +65,19 @@ static void reset_locked(struct nic *nic, uint64_t *base, const struct pm_field 
 			base[t[i].count] = atomic_load(&nic->port.count[t[i].count]);
 }
 
-static void show(struct nic *nic, const uint64_t *base, const struct pm_field *t, unsigned n,
-		 uint8_t *d)
+/* Counters go back to zero when the driver clears them by command: then the base goes, too. */
+static void show_locked(struct nic *nic, uint64_t *base, const struct pm_field *t, unsigned n,
+			uint8_t *d)
 {
 	unsigned i;
 
-	for (i = 0; i < n; i++)
-		add_to(d, t[i].f, atomic_load(&nic->port.count[t[i].count]) - base[t[i].count]);
+	for (i = 0; i < n; i++) {
+		uint64_t now = atomic_load(&nic->port.count[t[i].count]);
+
+		if (now < base[t[i].count])
+			base[t[i].count] = 0;
+		add_to(d, t[i].f, now - base[t[i].count]);
+	}
 }
 
 static void show_switch(struct nic *viewer, uint32_t port, const struct pm_field *t, unsigned n,
@@ -123,7 +129,7 @@ static uint16_t of_nic(const struct nic_agent_at *at, bool set, bool ext, uint8_
 	pthread_mutex_lock(&nic_net.lock);
 	if (set)
 		reset_locked(at->nic, base, t, n, select);
-	show(at->nic, base, t, n, d);
+	show_locked(at->nic, base, t, n, d);
 	pthread_mutex_unlock(&nic_net.lock);
 	return 0;
 }

@@ -110,11 +110,9 @@ static uint8_t ppcnt(struct nic_cmd *c, const uint8_t *in, uint8_t *out)
 /* 64 bytes of text the driver may set. */
 static uint8_t node_desc(struct nic_cmd *c, const uint8_t *in, uint8_t *out)
 {
-	struct nic_port *p = &c->nic->port;
-
 	if (c->op_mod == OP_WRITE)
-		memcpy(p->node_desc, in, sizeof(p->node_desc));
-	memcpy(out, p->node_desc, sizeof(p->node_desc));
+		nic_port_set_desc(c->nic, in);
+	nic_port_get_desc(c->nic, out);
 	return NIC_OK;
 }
 

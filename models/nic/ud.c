@@ -226,7 +226,9 @@ static bool try_mad(struct nic_qp *qp, const struct nic_dgram *g, struct nic *to
 				  .sl = g->sl };
 	struct nic_iov v, part;
 
-	if (g->dqpn > 1)
+	/* As a receiving QP would: QP0 hears QP0 only, QP1 hears who knows its key. */
+	if (g->dqpn > 1 || (g->dqpn == 0 && qp->type != NIC_QP_QP0) ||
+	    (g->dqpn == 1 && g->qkey != QP1_QKEY))
 		return false;
 	if (g->grh)
 		memcpy(from.sgid, g->grh_bytes + 8, 16);
@@ -235,8 +237,11 @@ static bool try_mad(struct nic_qp *qp, const struct nic_dgram *g, struct nic *to
 	nic_iov_part(data, 0, v.len, &part);
 	if (nic_iov_copy(&v, &part) || !nic_mad_wire(&from, to, in, out))
 		return false;
-	nic_iov_host(&v, out, sizeof(out));
-	nic_ud_deliver(qp->nic, NULL, &back, &v);
+	do {
+		nic_iov_init(&v, &qp->dma);
+		nic_iov_host(&v, out, sizeof(out));
+		nic_ud_deliver(qp->nic, NULL, &back, &v);
+	} while (nic_mad_next(&from, out));
 	return true;
 }
 
