@@ -142,8 +142,10 @@ static bool stops_locked(const struct accel_ring *r)
 
 static enum step complete_or_fail_locked(struct accel *a, struct accel_ring *r)
 {
-	if (r->cq_tail - r->cq_head < r->queues.size)
+	if (r->cq_tail - r->cq_head < r->queues.size) {
+		r->completing = true;
 		return STEP_COMPLETE;
+	}
 	accel_ring_fail_locked(a, r, ACCEL_RING_ERR_CQ_OVERRUN, r->cq_tail);
 	return STEP_CHANGED;
 }
@@ -198,9 +200,11 @@ static void queue_failed(struct accel *a, struct accel_ring *r, int err, uint32_
 		return;
 	}
 	pthread_mutex_lock(&a->lock);
-	if (r->job_epoch == r->epoch)
+	if (r->job_epoch == r->epoch) {
+		r->completing = false;
 		accel_ring_fail_locked(a, r, error | (uint32_t)accel_dma_status(err, space) << 16,
 				       addr);
+	}
 	pthread_mutex_unlock(&a->lock);
 }
 
@@ -272,6 +276,7 @@ static void commit(struct accel *a, struct accel_ring *r, bool written)
 	mdl_count(a->dev, accel_status_counter(job->out.status));
 	pthread_mutex_lock(&a->lock);
 	if (r->job_epoch == r->epoch) {
+		r->completing = false;
 		r->sq_head++;
 		if (written) {
 			r->cq_tail++;

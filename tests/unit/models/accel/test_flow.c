@@ -386,6 +386,37 @@ static void fence_can_be_aborted(void **state)
 	assert_true(filled(g, 1) < LONG);
 }
 
+/* The driver sees a completion, and answers it, before the device is back from writing it. */
+static void answer_early(void *arg)
+{
+	static const unsigned store = 2; /* 0 fetch, 1 first part of the completion */
+	struct ambush *x = arg;
+
+	if (x->pass++ == store)
+		fake_w64(x->g->dev, ACCEL_DOORBELL(0), 1ull << 32 | 9);
+}
+
+static void doorbells_race_the_completion(void **state)
+{
+	struct rig *g = *state;
+	struct ambush x = { .g = g };
+	unsigned i;
+
+	for (i = 0; i < 8; i++)
+		rig_push(g, 0, &nop);
+	rig_bell(g, 0);
+	fake_hook_arg = &x;
+	fake_hook = answer_early;
+	rig_run(g);
+	fake_hook = NULL;
+	assert_int_equal(ring_state(g, 0), ACCEL_RING_RUNNING);
+	assert_int_equal(ring_r32(g, 0, ACCEL_RING_CQ_HEAD), 1);
+	assert_int_equal(ring_r32(g, 0, ACCEL_RING_SQ_HEAD), 9);
+	/* Not a moment longer. */
+	fake_w32(g->dev, ACCEL_DOORBELL(0) + 4, 10);
+	assert_int_equal(ring_error(g, 0), ACCEL_RING_ERR_CQ_DOORBELL);
+}
+
 /* The list changes as soon as it was read: what was checked is what is used. */
 static void change_list(void *arg)
 {
@@ -433,6 +464,7 @@ int main(void)
 		rig_test(fences_do_not_lock_each_other),
 		rig_test(fence_is_freed_when_the_other_ring_ends),
 		rig_test(fence_can_be_aborted),
+		rig_test(doorbells_race_the_completion),
 		rig_test(list_is_read_once),
 	};
 
