@@ -67,13 +67,11 @@ def cmd_shell(args: argparse.Namespace) -> int:
 
 
 def cmd_demo(args: argparse.Namespace) -> int:
-    """One table: each lab adds its rows."""
     what = demo.load()
     wanted = [args.topology] if args.topology else what.topologies
-    for number, name in enumerate(wanted):
+    for name in wanted:
         args.topology = name
-        env = {"PEERDMA_DEMO_HEADER": "0" if number else "1", **dict(args.env)}
-        command = Command(what.command, ["a"], env, forward_input=False)
+        command = Command(what.command, ["a"], dict(args.env), forward_input=False)
         output = _output(args)
         status = _run(args, command, output / name if output else None)
         if status:
