@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include "models/common/fault.h"
 
 struct nic_qp;
 
@@ -42,6 +43,8 @@ struct nic_req {
 	bool fault_failed;
 	uint8_t fl_head, fl_n, fl_cur; /* oldest; how many; which of them is being sent */
 	struct nic_inflight fl[NIC_INFLIGHT];
+	/* What a fault point decided for the next packet, and for the next packet of an answer. */
+	struct mdl_fault_hit hit_tx, hit_ack;
 	uint64_t timer_at; /* timer.c */
 	uint32_t timer_pos;
 };

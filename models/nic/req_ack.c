@@ -125,6 +125,8 @@ static void retry(struct nic_qp *qp)
 		return;
 	}
 	qp->req.retries++;
+	/* What was still to be harmed had been sent and lost by now. */
+	qp->req.hit_tx.action = qp->req.hit_ack.action = MDL_FAULT_NONE;
 	go_back(qp);
 }
 
