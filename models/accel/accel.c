@@ -163,14 +163,14 @@ static struct accel *accel_alloc(uint64_t vram_size)
 	a->born_ns = mdl_now_ns();
 	pthread_mutex_init(&a->lock, NULL);
 	a->bounce = malloc(ACCEL_SLICE);
-	a->extent = calloc(2 * ACCEL_SGL_MAX_ENTRIES, sizeof(*a->extent));
+	a->extent = malloc(2 * ACCEL_SGL_MAX_ENTRIES * sizeof(*a->extent));
 	ok = a->bounce && a->extent;
 	for (i = 0; i < ACCEL_RINGS; i++) {
 		struct accel_job *job = &a->ring[i].job;
 
 		accel_ring_init(&a->ring[i], i);
-		job->src.seg = calloc(ACCEL_SGL_MAX_ENTRIES, sizeof(struct mdl_seg));
-		job->dst.seg = calloc(ACCEL_SGL_MAX_ENTRIES, sizeof(struct mdl_seg));
+		job->src.seg = malloc(ACCEL_SGL_MAX_ENTRIES * sizeof(struct mdl_seg));
+		job->dst.seg = malloc(ACCEL_SGL_MAX_ENTRIES * sizeof(struct mdl_seg));
 		ok = ok && job->src.seg && job->dst.seg;
 	}
 	if (ok)

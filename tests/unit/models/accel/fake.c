@@ -117,21 +117,39 @@ const char *mdl_device_model(const struct mdl_device *dev)
 	return dev->desc.model;
 }
 
+/* Memory of destroyed devices, kept for the next: a fuzzer makes many. */
+static struct {
+	void *mem;
+	uint64_t size;
+} spare[2];
+
 int mdl_mem_create(const char *name, uint64_t size, int *ret_fd, void **ret_mem)
 {
-	void *mem = mmap(NULL, size, PROT_READ | PROT_WRITE,
-			 MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	unsigned i;
 
-	if (mem == MAP_FAILED)
-		return -errno;
 	*ret_fd = 0;
-	*ret_mem = mem;
-	return 0;
+	for (i = 0; i < 2; i++) {
+		if (spare[i].mem && spare[i].size == size) {
+			*ret_mem = spare[i].mem;
+			spare[i].mem = NULL;
+			return 0;
+		}
+	}
+	*ret_mem = mmap(NULL, size, PROT_READ | PROT_WRITE,
+			MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	return *ret_mem == MAP_FAILED ? -errno : 0;
 }
 
 void mdl_mem_destroy(int fd, void *mem, uint64_t size)
 {
-	munmap(mem, size);
+	unsigned i = spare[0].mem ? 1 : 0;
+
+	if (spare[i].mem || madvise(mem, size, MADV_REMOVE)) {
+		munmap(mem, size);
+		return;
+	}
+	spare[i].mem = mem;
+	spare[i].size = size;
 }
 
 void mdl_irq_raise(struct mdl_device *dev, unsigned vec)
