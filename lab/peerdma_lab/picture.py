@@ -10,44 +10,45 @@ from .topology import Slot, Topology
 
 COLOURS = {"nic": "#cfe8cf", "accel": "#cfdcf2", "disk": "#eee3c8"}
 KINDS = {"nic": "NIC", "accel": "accelerator", "disk": "NVMe disk"}
-HEAD = """\
-graph "{name}" {{
-	graph [rankdir=TB, nodesep=0.25, ranksep=0.35, bgcolor=transparent, fontname="sans-serif"]
-	node [shape=box, style="rounded,filled", fillcolor=white, fontname="sans-serif", fontsize=11]
-	edge [color="#555555"]
+FONT = 'fontname="sans-serif", fontsize=11'
+HEAD = f"""\
+graph "%s" {{
+    graph [rankdir=TB, nodesep=0.25, ranksep=0.35, bgcolor=transparent, {FONT}]
+    node [shape=box, style="rounded,filled", fillcolor=white, {FONT}]
+    edge [color="#555555"]
 """
 
 
 def _slot(slot: Slot, address: str) -> str:
     label = f"{slot.name}\\n{KINDS[slot.kind]}\\n{address}"
-    return f'\t"{slot.name}" [label="{label}", fillcolor="{COLOURS[slot.kind]}"]'
+    return f'    "{slot.name}" [label="{label}", fillcolor="{COLOURS[slot.kind]}"]'
 
 
 def _switch(tree: Topology) -> list[str]:
     lines = []
     for switch in tree.switches:
         lines += [
-            f'\tsubgraph "cluster_{switch.name}" {{',
-            f'\t\tlabel="switch {switch.name}"; fontsize=11; color="#888888"; style=rounded',
-            f'\t\t"{switch.name}" [label="upstream port"]',
+            f'    subgraph "cluster_{switch.name}" {{',
+            f'        label="switch {switch.name}"; fontsize=11; color="#888888"; style=rounded',
+            f'        "{switch.name}" [label="upstream port"]',
         ]
-        lines += [f'\t\t"{port}" [label="{port}"]' for port in switch.ports]
-        lines += [f'\t\t"{switch.name}" -- "{port}"' for port in switch.ports]
-        lines += ["\t}", f'\t"{switch.on}" -- "{switch.name}"']
+        lines += [f'        "{port}" [label="{port}"]' for port in switch.ports]
+        lines += [f'        "{switch.name}" -- "{port}"' for port in switch.ports]
+        lines += ["    }", f'    "{switch.on}" -- "{switch.name}"']
     return lines
 
 
 def dot(tree: Topology) -> str:
     iommu = "with IOMMU" if tree.iommu else "no IOMMU"
     peers = "forwards peer traffic" if tree.host_bridge_p2p else "forwards no peer traffic"
-    lines = [f'\t"root" [label="host bridge\\n{iommu}\\n{peers}", fillcolor="#f2f2f2"]']
+    lines = [f'    "root" [label="host bridge\\n{iommu}\\n{peers}", fillcolor="#f2f2f2"]']
     for port in tree.root_ports:
-        lines += [f'\t"{port.name}" [label="root port {port.name}"]', f'\t"root" -- "{port.name}"']
+        lines += [f'    "{port.name}" [label="root port {port.name}"]', f'    "root" -- "{port.name}"']
     lines += _switch(tree)
     addresses = tree.addresses()
     for slot in tree.slots:
-        lines += [_slot(slot, addresses[slot.name]), f'\t"{slot.on}" -- "{slot.name}"']
-    return HEAD.format(name=tree.name) + "\n".join(lines) + "\n}\n"
+        lines += [_slot(slot, addresses[slot.name]), f'    "{slot.on}" -- "{slot.name}"']
+    return HEAD % tree.name + "\n".join(lines) + "\n}\n"
 
 
 def svg(tree: Topology) -> str:

@@ -7,13 +7,16 @@ import json
 import os
 import pathlib
 import tempfile
+import sys
 import unittest
 from unittest import mock
 
-import labpath  # noqa: F401
-from peerdma_lab import cli, fabric, guesttests, probe, qemu, registry, results, topology
-from peerdma_lab.errors import LabError
-from peerdma_lab.procs import describe_status
+LAB = pathlib.Path(__file__).resolve().parents[2] / "lab"
+sys.path.insert(0, str(LAB))
+
+from peerdma_lab import cli, fabric, guesttests, probe, qemu, registry, results, topology  # noqa: E402
+from peerdma_lab.errors import LabError  # noqa: E402
+from peerdma_lab.procs import describe_status  # noqa: E402
 
 
 def run(*argv: str) -> tuple[int, str]:
@@ -148,7 +151,7 @@ class GuestTests(unittest.TestCase):
 
     def test_mistakes(self) -> None:
         self.refuse([], "not an object")
-        self.refuse({"tiemout": 3}, "unknown key 'tiemout'")
+        self.refuse({"time_out": 3}, "unknown key 'time_out'")
         self.refuse({"timeout": "3"}, "not of type int")
         self.refuse({"topologies": ["moebius"]}, "no topology 'moebius'")
         self.refuse({"on": "b"}, "names no node")

@@ -4,13 +4,17 @@
 import asyncio
 import socket
 import struct
+import pathlib
+import sys
 import unittest
 
-import labpath  # noqa: F401
-from peerdma_lab import frames
-from peerdma_lab.agent import Agent, Ended
-from peerdma_lab.errors import LabError
-from peerdma_lab.frames import End, Frame, ProtocolError
+LAB = pathlib.Path(__file__).resolve().parents[2] / "lab"
+sys.path.insert(0, str(LAB))
+
+from peerdma_lab import frames  # noqa: E402
+from peerdma_lab.agent import Agent, Ended  # noqa: E402
+from peerdma_lab.errors import LabError  # noqa: E402
+from peerdma_lab.frames import End, Frame, ProtocolError  # noqa: E402
 
 
 class Encoding(unittest.TestCase):

@@ -13,7 +13,7 @@ import threading
 import unittest
 from unittest import mock
 
-import labpath  # noqa: F401
+import labpath
 from peerdma_lab import cpio, elf, hostkernel, image, kernelconfig, modules, recipe
 from peerdma_lab.errors import LabError
 from peerdma_lab.progress import PackageCounter
@@ -114,7 +114,8 @@ class Kernel(unittest.TestCase):
     def test_missing_options_are_named(self) -> None:
         options = kernelconfig.parse("CONFIG_A=y\n# CONFIG_B is not set\nCONFIG_C=m\nCONFIG_D=n\n")
         needed = {"A": "1", "B": "2", "C": "3", "D": "4", "X|C": "5", "X|Y": "6"}
-        self.assertEqual(kernelconfig.missing(options, needed), [("B", "2"), ("D", "4"), ("X|Y", "6")])
+        absent = [("B", "2"), ("D", "4"), ("X|Y", "6")]
+        self.assertEqual(kernelconfig.missing(options, needed), absent)
 
     def test_sentence(self) -> None:
         with tempfile.NamedTemporaryFile("w", suffix="config") as f:

@@ -2,10 +2,14 @@
 """Which lines of a kernel log fail a run."""
 
 import re
+import pathlib
+import sys
 import unittest
 
-import labpath  # noqa: F401
-from peerdma_lab import klog
+LAB = pathlib.Path(__file__).resolve().parents[2] / "lab"
+sys.path.insert(0, str(LAB))
+
+from peerdma_lab import klog  # noqa: E402
 
 ALARMS = """\
 WARNING: drivers/pci/p2pdma.c:123 at pci_p2pdma_add_resource+0x1/0x2, CPU#0: modprobe/77

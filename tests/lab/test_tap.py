@@ -3,12 +3,15 @@
 
 import pathlib
 import tempfile
+import sys
 import unittest
 import xml.etree.ElementTree as ET
 
-import labpath  # noqa: F401
-from peerdma_lab import tap
-from peerdma_lab.tap import FAIL, PASS, SKIP, Case, TestResult
+LAB = pathlib.Path(__file__).resolve().parents[2] / "lab"
+sys.path.insert(0, str(LAB))
+
+from peerdma_lab import tap  # noqa: E402
+from peerdma_lab.tap import FAIL, PASS, SKIP, Case, TestResult  # noqa: E402
 
 
 def verdicts(output: str, status: int) -> list[str]:

@@ -2,11 +2,15 @@
 """Topology files: what is accepted, what is refused and why, where devices end up."""
 
 import copy
+import pathlib
+import sys
 import unittest
 
-import labpath  # noqa: F401
-from peerdma_lab import topology
-from peerdma_lab.errors import LabError
+LAB = pathlib.Path(__file__).resolve().parents[2] / "lab"
+sys.path.insert(0, str(LAB))
+
+from peerdma_lab import topology  # noqa: E402
+from peerdma_lab.errors import LabError  # noqa: E402
 
 GOOD = {
     "summary": "a switch and a port beside it",
