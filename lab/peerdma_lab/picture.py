@@ -43,7 +43,8 @@ def dot(tree: Topology) -> str:
     peers = "forwards peer traffic" if tree.host_bridge_p2p else "forwards no peer traffic"
     lines = [f'    "root" [label="host bridge\\n{iommu}\\n{peers}", fillcolor="#f2f2f2"]']
     for port in tree.root_ports:
-        lines += [f'    "{port.name}" [label="root port {port.name}"]', f'    "root" -- "{port.name}"']
+        lines.append(f'    "{port.name}" [label="root port {port.name}"]')
+        lines.append(f'    "root" -- "{port.name}"')
     lines += _switch(tree)
     addresses = tree.addresses()
     for slot in tree.slots:

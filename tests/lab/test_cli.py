@@ -14,7 +14,8 @@ from unittest import mock
 LAB = pathlib.Path(__file__).resolve().parents[2] / "lab"
 sys.path.insert(0, str(LAB))
 
-from peerdma_lab import cli, fabric, guesttests, probe, qemu, registry, results, topology  # noqa: E402
+from peerdma_lab import cli, fabric, guesttests, probe, qemu  # noqa: E402
+from peerdma_lab import registry, results, topology  # noqa: E402
 from peerdma_lab.errors import LabError  # noqa: E402
 from peerdma_lab.procs import describe_status  # noqa: E402
 
