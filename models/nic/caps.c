@@ -98,6 +98,7 @@ static const struct cap table[] = {
 	G(COMPACT_ADDRESS_VECTOR, 1),
 	G(DRAIN_SIGERR, 1),
 	G(ATOMIC, 1),
+	G(IMAICL, 1), /* memory windows */
 	G(CQ_OI, 1),
 	G(CQ_RESIZE, 1),
 	G(CQ_MODERATION, 1),

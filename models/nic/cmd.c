@@ -8,6 +8,8 @@
 #include "models/nic/internal.h"
 #include "models/nic/syndrome.h"
 
+#define UID_SHARED 0xffff
+
 static const struct nic_cmd_row *find_row(uint16_t opcode)
 {
 	unsigned lo = 0, hi = nic_n_cmd_rows, mid;
@@ -80,6 +82,9 @@ void nic_cmd_execute(struct nic_cmd *c)
 
 	c->opcode = (uint16_t)mlx5_get(c->in, MLX5_IN_OPCODE);
 	c->uid = (uint16_t)mlx5_get(c->in, MLX5_IN_UID);
+	/* The kernel marks so what it makes for all user contexts. */
+	if (c->uid == UID_SHARED)
+		c->uid = 0;
 	c->op_mod = (uint16_t)mlx5_get(c->in, MLX5_IN_OP_MOD);
 	status = dispatch(c, &row);
 	mdl_log(c->nic->dev, MDL_DEBUG, "command %s mod 0x%x in %u out %u: 0x%x",

@@ -94,11 +94,19 @@ static uint8_t pick_srq(struct nic_cmd *c, struct nic_qp *qp, const uint8_t *x)
 	return qp->srq->kind == NIC_SRQ_XRC ? nic_fail(c, NIC_BAD_RES, SYN_SRQ_KIND) : NIC_OK;
 }
 
+/* The one that changes memory keys belongs to no domain. */
+static bool has_pd(const struct nic_qp *qp)
+{
+	return qp->type != NIC_QP_REG_UMR;
+}
+
 static uint8_t check_refs(struct nic_cmd *c, struct nic_qp *qp, const uint8_t *x)
 {
 	uint8_t st;
 
-	if (!nic_cmd_find(c, NIC_T_PD, qp->pd) || !nic_cmd_find(c, NIC_T_UAR, qp->uar))
+	if (has_pd(qp) && !nic_cmd_find(c, NIC_T_PD, qp->pd))
+		return NIC_BAD_RES;
+	if (!nic_cmd_find(c, NIC_T_UAR, qp->uar))
 		return NIC_BAD_RES;
 	if (qp->type == NIC_QP_XRC && !nic_cmd_find(c, NIC_T_XRCD, qp->attr.xrcd))
 		return NIC_BAD_RES;
@@ -155,7 +163,8 @@ static void count_refs(struct nic_qp *qp, int n)
 	struct nic_table *t = qp->nic->table;
 	struct nic_obj *xrcd;
 
-	nic_table_find(&t[NIC_T_PD], qp->pd)->refs += (uint32_t)n;
+	if (has_pd(qp))
+		nic_table_find(&t[NIC_T_PD], qp->pd)->refs += (uint32_t)n;
 	xrcd = qp->type == NIC_QP_XRC ? nic_table_find(&t[NIC_T_XRCD], qp->attr.xrcd) : NULL;
 	if (xrcd)
 		xrcd->refs += (uint32_t)n;
