@@ -205,6 +205,10 @@ static uint8_t apply_locked(struct nic_cmd *c, const struct transition *t, struc
 		read_remote(&next, c->in + QPC_OFF, what);
 		read_limits(&next, c->in + QPC_OFF, what);
 	}
+	/* Who a datagram seems to come from is the kernel's to say. */
+	if (t->to == NIC_QPS_INIT && old == NIC_QPS_RESET && !c->uid &&
+	    c->in_len >= QPC_OFF + MLX5_QPC_SIZE)
+		next.deth_sqpn = (uint32_t)mlx5_get(c->in + QPC_OFF, MLX5_QPC_DETH_SQPN);
 	st = check(c, &next, what);
 	if (st)
 		return st;

@@ -32,19 +32,15 @@ enum step { STEP_ON, STEP_WAIT };
 
 int nic_req_init(struct nic_qp *qp)
 {
-	int err;
+	size_t skip = offsetof(struct nic_req, sq_ci);
 
-	memset(&qp->req, 0, sizeof(qp->req));
-	err = nic_timer_reserve(qp);
-	if (!err)
-		pthread_mutex_init(&qp->req.lock, NULL);
-	return err;
+	memset((char *)&qp->req + skip, 0, sizeof(qp->req) - skip);
+	return nic_timer_reserve(qp);
 }
 
 void nic_req_fini(struct nic_qp *qp)
 {
 	nic_timer_drop(qp);
-	pthread_mutex_destroy(&qp->req.lock);
 }
 
 void nic_req_reset(struct nic_qp *qp)

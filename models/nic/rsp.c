@@ -14,14 +14,12 @@ struct work {
 
 int nic_rsp_init(struct nic_qp *qp)
 {
-	memset(&qp->rsp, 0, sizeof(qp->rsp));
-	pthread_mutex_init(&qp->rsp.lock, NULL);
+	nic_rsp_reset(qp);
 	return 0;
 }
 
 void nic_rsp_fini(struct nic_qp *qp)
 {
-	pthread_mutex_destroy(&qp->rsp.lock);
 }
 
 void nic_rsp_reset(struct nic_qp *qp)

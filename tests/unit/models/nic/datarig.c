@@ -257,6 +257,11 @@ bool nic_mad_wire(const struct nic_mad_from *from, struct nic *to, const uint8_t
 	return false;
 }
 
+bool nic_mad_next(const struct nic_mad_from *from, uint8_t out[NIC_MAD_SIZE])
+{
+	return false;
+}
+
 int nic_mkey_alloc_xlt(struct nic_mkey *mk, uint8_t mode, uint32_t octo)
 {
 	return -ENOMEM;
@@ -315,6 +320,8 @@ struct nic_qp *rig_qp(unsigned n, uint32_t qpn, uint8_t type, unsigned peer, uin
 					 .qkey = 0x1234 };
 	qp->attr.path.rlid = (uint16_t)(2 + peer);
 	qp->attr.path.ack_timeout = 8;
+	pthread_mutex_init(&qp->req.lock, NULL);
+	pthread_mutex_init(&qp->rsp.lock, NULL);
 	nic_req_init(qp);
 	nic_rsp_init(qp);
 	qp->state = NIC_QPS_RTS;
