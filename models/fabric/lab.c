@@ -12,6 +12,7 @@
 #include "models/common/log.h"
 #include "models/common/node.h"
 #include "models/fabric/qmp.h"
+#include "models/nic/nic.h"
 
 #define DEFAULT_VRAM (UINT64_C(256) << 20)
 
@@ -32,8 +33,15 @@ static int create_accel(struct mdl_node *node, const struct fab_device_cfg *cfg,
 	return accel_create(node, cfg->name, cfg->vram ? cfg->vram : DEFAULT_VRAM, ret_dev);
 }
 
+static int create_nic(struct mdl_node *node, const struct fab_device_cfg *cfg,
+		      struct mdl_device **ret_dev)
+{
+	return nic_create(node, cfg->name, ret_dev);
+}
+
 static const struct model models[] = {
 	{ "accel", create_accel },
+	{ "nic", create_nic },
 };
 #define N_MODELS (sizeof(models) / sizeof(models[0]))
 
