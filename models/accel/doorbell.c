@@ -15,7 +15,7 @@ static void sq_tail_locked(struct accel *a, struct accel_ring *r, uint32_t val)
 		mdl_count(a->dev, ACCEL_C_DB_IGNORED);
 		return;
 	}
-	if (want > accel_ring_size(r) + r->completing || want < ready) {
+	if (want > r->size + r->completing || want < ready) {
 		mdl_count(a->dev, ACCEL_C_DB_BAD);
 		accel_ring_fail_locked(a, r, ACCEL_RING_ERR_SQ_DOORBELL, val);
 		return;

@@ -34,7 +34,7 @@ static void adopt_locked(struct accel_ring *r)
 	r->queues = (struct accel_queues){
 		.sq_base = r->sq_base,
 		.cq_base = r->cq_base,
-		.size = accel_ring_is_active(r) ? accel_ring_size(r) : 1,
+		.size = r->size,
 		.sq_space = (enum mdl_space)(r->space & 0xf),
 		.cq_space = (enum mdl_space)(r->space >> 4 & 0xf),
 	};

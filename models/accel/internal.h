@@ -88,6 +88,7 @@ struct accel_ring {
 	uint32_t sq_head, sq_tail, cq_head, cq_tail;
 
 	/* under the lock */
+	uint32_t size; /* entries of a queue, from the last good ENABLE on */
 	uint64_t epoch;
 	struct mdl_dma dma; /* begun by ENABLE */
 	bool drop;	    /* STOPPING because of RESET: nothing is to be completed */
@@ -132,11 +133,6 @@ struct accel {
 	struct accel_extent *extent; /* 2 * ACCEL_SGL_MAX_ENTRIES */
 	struct mdl_seg piece[2][ACCEL_MAX_PIECES];
 };
-
-static inline uint32_t accel_ring_size(const struct accel_ring *r)
-{
-	return 1u << r->size_log2;
-}
 
 /* accel.c */
 void accel_reset_registers_locked(struct accel *a);

@@ -101,7 +101,7 @@ static int check_config(const struct accel *a, const struct accel_ring *r)
 		return ACCEL_RING_SIZE_LOG2;
 	if (sq_space > ACCEL_SPACE_LOCAL || cq_space > ACCEL_SPACE_LOCAL)
 		return ACCEL_RING_SPACE;
-	size = accel_ring_size(r);
+	size = 1ull << r->size_log2;
 	if (!queue_ok(a, sq_space, r->sq_base, size * sizeof(struct accel_sqe)))
 		return ACCEL_RING_SQ_BASE;
 	if (!queue_ok(a, cq_space, r->cq_base, size * sizeof(struct accel_cqe)))
@@ -126,6 +126,7 @@ static void enable(struct accel *a, struct accel_ring *r)
 		enter_error(a, r, ACCEL_RING_ERR_NOT_READY, 0);
 		return;
 	}
+	r->size = 1u << r->size_log2;
 	mdl_dma_begin(&r->dma, a->dev);
 	r->state = ACCEL_RING_RUNNING;
 	mdl_count(a->dev, ACCEL_C_RING_ENABLED);
