@@ -52,6 +52,12 @@ int nic_mkey_alloc_xlt(struct nic_mkey *mk, uint8_t mode, uint32_t octo)
 	return 0;
 }
 
+/* Lists are kept in units of 64 bytes, and drivers count on it: they write whole units. */
+static uint32_t list_octo(const uint8_t *ctx)
+{
+	return ((uint32_t)mlx5_get(ctx, MLX5_MKC_TRANSLATIONS_OCTWORD_SIZE) + 3) & ~3u;
+}
+
 static bool has_list(uint8_t mode)
 {
 	return mode == NIC_MKEY_MTT || mode == NIC_MKEY_KLM || mode == NIC_MKEY_KSM;
@@ -87,7 +93,7 @@ static uint8_t check_range(struct nic_cmd *c, const uint8_t *ctx)
 /* Without a page list of its own a usable key must not show pages beyond its list. */
 static uint8_t check_actual(struct nic_cmd *c, const uint8_t *ctx, uint32_t actual)
 {
-	if (actual > mlx5_get(ctx, MLX5_MKC_TRANSLATIONS_OCTWORD_SIZE))
+	if (actual > list_octo(ctx))
 		return nic_fail(c, NIC_BAD_PARAM, SYN_MKEY_SIZE);
 	if (!mlx5_get(c->in, MLX5_CREATE_MKEY_IN_MKEY_UMEM_VALID) &&
 	    list_bytes(actual) > c->in_len - LIST_OFF)
@@ -185,7 +191,7 @@ static void fill_from(struct nic_mkey *mk, struct nic_cmd *c, const uint8_t *ctx
 	mk->qpn = (uint32_t)mlx5_get(ctx, MLX5_MKC_QPN);
 	mk->start = mlx5_get(ctx, MLX5_MKC_START_ADDR);
 	mk->len = mlx5_get(ctx, MLX5_MKC_LEN);
-	mk->cap_octo = (uint32_t)mlx5_get(ctx, MLX5_MKC_TRANSLATIONS_OCTWORD_SIZE);
+	mk->cap_octo = list_octo(ctx);
 	/* Page accesses may fault: on-demand paging. */
 	mk->odp = mlx5_get(c->in, MLX5_CREATE_MKEY_IN_PG_ACCESS);
 	pthread_rwlock_init(&mk->lock, NULL);
@@ -203,7 +209,6 @@ uint8_t nic_cmd_create_mkey(struct nic_cmd *c)
 	const uint8_t *ctx = c->in + MLX5_CREATE_MKEY_IN_MKC_OFF;
 	uint32_t actual =
 		(uint32_t)mlx5_get(c->in, MLX5_CREATE_MKEY_IN_TRANSLATIONS_OCTWORD_ACTUAL_SIZE);
-	uint64_t octo = mlx5_get(ctx, MLX5_MKC_TRANSLATIONS_OCTWORD_SIZE);
 	struct nic_mkey *mk;
 	uint8_t st;
 
@@ -211,7 +216,7 @@ uint8_t nic_cmd_create_mkey(struct nic_cmd *c)
 		actual = 0;
 	st = check(c, ctx, actual);
 	if (!st)
-		st = nic_obj_new(c, NIC_T_MKEY, sizeof(*mk), octo * 16, &mk);
+		st = nic_obj_new(c, NIC_T_MKEY, sizeof(*mk), list_bytes(list_octo(ctx)), &mk);
 	if (st)
 		return st;
 	fill_from(mk, c, ctx);
