@@ -289,6 +289,29 @@ static void client_goes_while_asked(void **state)
 	}
 }
 
+/* The model ends with a client connected and a worker waiting for that client's answer. */
+static void server_ends_while_it_asks(void **state)
+{
+	struct fix *f = *state;
+	unsigned i;
+
+	for (i = 0; i < 20; i++) {
+		assert_int_equal(c_map(&f->c, IOVA, 64 * PG, 3, -1, 0), 0);
+		assert_int_equal(c_write16(&f->c, C_CONFIG, 4, 6), 0);
+		f->m.silent = true;
+		memset(&f->m.held, 0, sizeof(f->m.held));
+		start(f, 1, IOVA, 64 * PG, 0);
+		while (i % 4 && !f->m.held.size)
+			assert_int_equal(c_read64(&f->c, 0, S_DONE), f->done);
+		assert_int_equal(server_stop(&f->s), 0);
+		c_close(&f->c);
+		assert_int_equal(server_start(&f->s), 0);
+		assert_int_equal(c_connect(&f->c, f->s.path), 0);
+		f->c.memory = &f->m;
+		assert_int_equal(c_hello(&f->c), 0);
+	}
+}
+
 /* As an IOMMU's TLB: thousands of windows of 4 KiB come and go, with DMA between. */
 static void thousands_of_windows(void **state)
 {
