@@ -348,10 +348,15 @@ static void thousands_of_windows(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(sealed_ram_is_accessed_in_place),   T(reading_past_a_window_fails),
-		T(bad_maps_change_nothing),	      T(unsealed_file_goes_by_message),
-		T(client_refuses_or_answers_wrongly), T(reset_waits_for_messages_under_way),
-		T(client_goes_while_asked),	      T(thousands_of_windows),
+		T(sealed_ram_is_accessed_in_place),
+		T(reading_past_a_window_fails),
+		T(bad_maps_change_nothing),
+		T(unsealed_file_goes_by_message),
+		T(client_refuses_or_answers_wrongly),
+		T(reset_waits_for_messages_under_way),
+		T(client_goes_while_asked),
+		T(server_ends_while_it_asks),
+		T(thousands_of_windows),
 	};
 
 	return cmocka_run_group_tests_name("dma", tests, NULL, NULL);
