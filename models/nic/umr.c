@@ -18,6 +18,7 @@
 #define F_OFFSET    0x10
 #define F_CHECK_QPN 0x08
 #define OCTO	    16u
+#define UNIT	    4u /* octowords a list grows by */
 #define CHUNK	    4096u
 
 enum {
@@ -138,12 +139,15 @@ static void apply_context(const struct umr *u, struct nic_mkey *mk)
 		mk->free = mlx5_get(c, MLX5_MKC_FREE);
 }
 
-/* Entries from big-endian bytes; octo is where they begin in the list. */
+/*
+ * Entries from big-endian bytes; octo is where they begin in the list. Requests come in units of 64
+ * bytes: what lies beyond the list's end is padding.
+ */
 static void put_list(struct nic_mkey *mk, uint64_t octo, const uint8_t *p, uint32_t n)
 {
 	uint32_t i;
 
-	for (i = 0; i < n; i++, p += OCTO) {
+	for (i = 0; i < n && octo + i < mk->cap_octo; i++, p += OCTO) {
 		if (mk->mode == NIC_MKEY_MTT) {
 			mk->mtt[2 * (octo + i)] = mlx5_get64(p, 0);
 			mk->mtt[2 * (octo + i) + 1] = mlx5_get64(p, 8);
@@ -169,6 +173,7 @@ static enum nic_xlt fetch_list(const struct umr *u, struct nic_mkey *mk, struct 
 	if (sge.len < want)
 		return NIC_XLT_RANGE;
 	nic_qp_ctx(u->qp, NIC_ACC_LOCAL_READ, &c);
+	c.any_pd = privileged(u->qp); /* the driver's registration queue has no domain */
 	for (off = 0; off < want; off += n) {
 		n = want - off < CHUNK ? want - off : CHUNK;
 		nic_iov_init(&v, &u->qp->dma);
@@ -188,7 +193,7 @@ static enum nic_xlt fetch_list(const struct umr *u, struct nic_mkey *mk, struct 
 /* Return: how the list's part of the request went. */
 static enum nic_xlt apply_list(const struct umr *u, struct nic_mkey *mk, struct nic_fault *f)
 {
-	uint64_t end = u->offset + u->octo;
+	uint64_t end = u->offset + u->octo, cap = (mk->cap_octo + UNIT - 1ull) / UNIT * UNIT;
 	enum nic_xlt x = NIC_XLT_OK;
 	uint32_t per = mk->mode == NIC_MKEY_MTT ? 2 : 1, need = u->octo * OCTO, have;
 
@@ -196,7 +201,7 @@ static enum nic_xlt apply_list(const struct umr *u, struct nic_mkey *mk, struct 
 		return NIC_XLT_OK;
 	if (mk->mode != NIC_MKEY_MTT && mk->mode != NIC_MKEY_KLM && mk->mode != NIC_MKEY_KSM)
 		return NIC_XLT_RANGE;
-	if (u->offset > mk->cap_octo || u->octo > mk->cap_octo - u->offset ||
+	if (u->offset > cap || u->octo > cap - u->offset ||
 	    (!mk->xlt && nic_mkey_alloc_xlt(mk, mk->mode, mk->cap_octo)))
 		return NIC_XLT_RANGE;
 	if (u->flags & F_INLINE) {
@@ -209,6 +214,7 @@ static enum nic_xlt apply_list(const struct umr *u, struct nic_mkey *mk, struct 
 	} else {
 		x = fetch_list(u, mk, f);
 	}
+	end = end < mk->cap_octo ? end : mk->cap_octo;
 	if (!x && end * per > mk->n_xlt)
 		mk->n_xlt = (uint32_t)(end * per);
 	return x;

@@ -79,7 +79,7 @@ static enum nic_xlt check_key(const struct nic_mkey *mk, const struct nic_access
 		return NIC_XLT_KEY;
 	if ((mk->qpn & ANY_QP) != ANY_QP && mk->qpn != c->qpn)
 		return NIC_XLT_KEY;
-	if (mk->pd != c->pd)
+	if (mk->pd != c->pd && !c->any_pd)
 		return NIC_XLT_PD;
 	return mk->access & c->access ? NIC_XLT_OK : NIC_XLT_ACCESS;
 }

@@ -35,6 +35,7 @@ struct nic_access_ctx {
 	struct nic *nic;
 	uint32_t pd, qpn;
 	bool rlky;	/* may use the reserved key */
+	bool any_pd;	/* keys of all protection domains */
 	uint8_t access; /* one enum nic_access */
 };
 
