@@ -367,6 +367,30 @@ static void fence_is_freed_when_the_other_ring_ends(void **state)
 	}
 }
 
+/* A ring that was reset and is at new work already is another ring as far as a fence goes. */
+static void fence_does_not_wait_for_a_new_life(void **state)
+{
+	struct rig *g = *state;
+
+	rig_ring(g, 1, 3);
+	begin_long(g, 1, 0);
+	rig_push(g, 0, &fence);
+	rig_bell(g, 0);
+	do
+		fake_step(g->dev);
+	while (fake_counter(g->dev, "cmd.fence") == 0);
+	ring_command(g, 1, ACCEL_RING_RESET);
+	while (ring_state(g, 1) != ACCEL_RING_DISABLED)
+		fake_step(g->dev);
+	rig_none(g, 0);
+	rig_ring(g, 1, 3);
+	memset(g->vram + LONG, 0, LONG);
+	begin_long(g, 1, 0);
+	while (!rig_peek(g, 0, &(struct accel_cqe){ 0 }))
+		assert_true(fake_step(g->dev));
+	assert_true(filled(g, 1) < LONG);
+}
+
 static void fence_can_be_aborted(void **state)
 {
 	struct rig *g = *state;
@@ -463,6 +487,7 @@ int main(void)
 		rig_test(fence_does_not_wait_for_later_ones),
 		rig_test(fences_do_not_lock_each_other),
 		rig_test(fence_is_freed_when_the_other_ring_ends),
+		rig_test(fence_does_not_wait_for_a_new_life),
 		rig_test(fence_can_be_aborted),
 		rig_test(doorbells_race_the_completion),
 		rig_test(list_is_read_once),
