@@ -8,7 +8,7 @@
 
 #include "models/nic/internal.h"
 
-/* A NIC named "<node> nic0" with the driver up (port active) or not. NULL when the subnet is full. */
+/* A NIC of a node, its driver up (port active) or not. NULL when the subnet is full. */
 struct nic *rig_nic(const char *node, bool driver_up);
 void rig_nic_free(struct nic *nic);
 /* Plug a cable between two; pull or push it with rig_cable_set. */
