@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import shutil
+import signal
 import subprocess
 import tarfile
 import tempfile
@@ -17,11 +18,14 @@ from pathlib import Path
 
 from . import hosttree, kernelconfig, modules
 from .errors import LabError
+from .procs import die_with
 from .progress import PackageCounter, Progress
 from .recipe import Recipe
 
 TEMP_PREFIX = ".building-"
 META = "image.json"
+# As root the end of unshare takes all with it; in a user namespace mmdebstrap itself clears up.
+END = signal.SIGKILL if os.getuid() == 0 else signal.SIGTERM
 KERNEL_PREFIX = "./boot/vmlinuz-"
 
 
@@ -73,9 +77,17 @@ def _lock(folder: Path, progress: Progress) -> Iterator[None]:
         yield
 
 
+def _remove(path: Path) -> None:
+    """Never reaches through a mount into what belongs to the host."""
+    text = Path("/proc/self/mounts").read_text(encoding="utf-8", errors="replace")
+    if any(line.split()[1].startswith(f"{path}/") for line in text.splitlines()):
+        raise LabError(f"something is mounted below {path}", "unmount it, then try again")
+    shutil.rmtree(path, ignore_errors=True)
+
+
 def _remove_interrupted(folder: Path) -> None:
     for old in folder.glob(TEMP_PREFIX + "*"):
-        shutil.rmtree(old, ignore_errors=True)
+        _remove(old)
 
 
 def _sources(recipe: Recipe, mirror: str) -> str:
@@ -100,11 +112,18 @@ def _mode() -> str:
     return "unshare"
 
 
+def _contained() -> list[str]:
+    """As root: mounts nobody else sees, and processes that all end with the first."""
+    if os.getuid() != 0:
+        return []
+    return ["unshare", "--mount", "--pid", "--fork", "--kill-child=KILL", "--mount-proc", "--"]
+
+
 def _mmdebstrap_args(recipe: Recipe, mirror: str, work: Path) -> list[str]:
     (work / "sources.list").write_text(_sources(recipe, mirror), encoding="utf-8")
     (work / "pin").write_text(_pin(recipe), encoding="utf-8")
     args = [
-        "mmdebstrap", f"--mode={_mode()}", "--variant=minbase", "--verbose", "--format=tar",
+        *_contained(), "mmdebstrap", f"--mode={_mode()}", "--variant=minbase", "--verbose", "--format=tar",
         "--architectures=amd64",
         '--aptopt=Apt::Install-Recommends "false"', "--dpkgopt=force-unsafe-io",
         f"--setup-hook=upload {work}/pin /etc/apt/preferences.d/backports",
@@ -133,6 +152,7 @@ def _bootstrap(recipe: Recipe, mirror: str, work: Path, progress: Progress) -> N
         env["TMPDIR"] = str(work)
     counter = PackageCounter()
     tail: list[str] = []
+    parent = os.getpid()
     with subprocess.Popen(
         _mmdebstrap_args(recipe, mirror, work),
         env=env,
@@ -141,6 +161,8 @@ def _bootstrap(recipe: Recipe, mirror: str, work: Path, progress: Progress) -> N
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
+        start_new_session=True,
+        preexec_fn=lambda: die_with(parent, END),
     ) as process:
         assert process.stdout
         try:
@@ -149,7 +171,7 @@ def _bootstrap(recipe: Recipe, mirror: str, work: Path, progress: Progress) -> N
                 counter.feed(line)
                 progress.update(counter.text())
         except BaseException:
-            process.terminate()
+            process.send_signal(END)
             raise
     if process.returncode:
         raise LabError(
@@ -219,7 +241,7 @@ def _build(images: Path, recipe: Recipe, mirror: str, progress: Progress) -> Non
         shutil.rmtree(final, ignore_errors=True)
         result.rename(final)
     finally:
-        shutil.rmtree(work, ignore_errors=True)
+        _remove(work)
 
 
 def ensure(cache: Path, recipe: Recipe, mirror: str | None = None, rebuild: bool = False) -> Image:

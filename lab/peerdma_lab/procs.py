@@ -17,7 +17,7 @@ STOP_GRACE = 2.0
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def _die_with(parent: int, sig: int = signal.SIGKILL) -> None:
+def die_with(parent: int, sig: int = signal.SIGKILL) -> None:
     """In a child, before exec: the kernel kills it when the launcher ends in whatever way."""
     _libc.prctl(PR_SET_PDEATHSIG, sig)
     if os.getppid() != parent:
@@ -41,7 +41,7 @@ class Process:
             stderr=output,
             pass_fds=tuple(fds),
             start_new_session=True,
-            preexec_fn=lambda: _die_with(parent),
+            preexec_fn=lambda: die_with(parent),
         )
         loop = asyncio.get_running_loop()
         self.ended: asyncio.Future[int] = loop.create_future()

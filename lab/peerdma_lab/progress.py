@@ -56,7 +56,8 @@ class PackageCounter:
     def feed(self, line: str) -> None:
         if match := re.search(r"(\d+) newly installed", line):
             self.total += int(match.group(1))
-        for start, word in self.STEPS:
+        # Before the first count apt fetches its lists, not packages.
+        for start, word in self.STEPS if self.total else ():
             if line.startswith(start):
                 self.counts[word] += 1
                 self._word = word
