@@ -123,8 +123,8 @@ def _mmdebstrap_args(recipe: Recipe, mirror: str, work: Path) -> list[str]:
     (work / "sources.list").write_text(_sources(recipe, mirror), encoding="utf-8")
     (work / "pin").write_text(_pin(recipe), encoding="utf-8")
     args = [
-        *_contained(), "mmdebstrap", f"--mode={_mode()}", "--variant=minbase", "--verbose", "--format=tar",
-        "--architectures=amd64",
+        *_contained(), "mmdebstrap", f"--mode={_mode()}", "--variant=minbase", "--verbose",
+        "--format=tar", "--architectures=amd64",
         '--aptopt=Apt::Install-Recommends "false"', "--dpkgopt=force-unsafe-io",
         f"--setup-hook=upload {work}/pin /etc/apt/preferences.d/backports",
         f"--customize-hook={recipe.customize}",
