@@ -44,10 +44,10 @@ struct nic_obj {
 };
 
 struct nic_table {
-	uint32_t base, cap;  /* ids are base .. base + cap - 1 */
-	uint32_t used, next; /* next: where the search for a free number starts */
-	uint64_t *busy;	     /* one bit a number */
-	struct nic_obj **own;  /* command worker's: everything published and not yet released */
+	uint32_t base, cap;   /* ids are base .. base + cap - 1 */
+	uint32_t used, next;  /* next: where the search for a free number starts */
+	uint64_t *busy;	      /* one bit a number */
+	struct nic_obj **own; /* command worker's: everything published and not yet released */
 	struct nic_obj *_Atomic *slot;
 };
 
@@ -73,6 +73,14 @@ static inline struct nic_obj *nic_table_find(const struct nic_table *t, uint32_t
 	if (idx >= t->cap)
 		return NULL;
 	return atomic_load_explicit(&t->slot[idx], memory_order_acquire);
+}
+
+/* Command worker: the object even when it is hidden already. */
+static inline struct nic_obj *nic_table_own(const struct nic_table *t, uint32_t id)
+{
+	uint32_t idx = id - t->base;
+
+	return idx < t->cap ? t->own[idx] : NULL;
 }
 
 #endif

@@ -91,7 +91,10 @@ static uint8_t pick_srq(struct nic_cmd *c, struct nic_qp *qp, const uint8_t *x)
 	qp->srq = (struct nic_srq *)nic_cmd_find(c, NIC_T_SRQ, id);
 	if (!qp->srq)
 		return NIC_BAD_RES;
-	return qp->srq->kind == NIC_SRQ_XRC ? nic_fail(c, NIC_BAD_RES, SYN_SRQ_KIND) : NIC_OK;
+	/* An XRC receiver names one of its kind, but takes entries from that of each packet. */
+	if (qp->srq->kind == NIC_SRQ_XRC && qp->type != NIC_QP_XRC)
+		return nic_fail(c, NIC_BAD_RES, SYN_SRQ_KIND);
+	return NIC_OK;
 }
 
 /* The one that changes memory keys belongs to no domain. */
@@ -106,7 +109,8 @@ static uint8_t check_refs(struct nic_cmd *c, struct nic_qp *qp, const uint8_t *x
 
 	if (has_pd(qp) && !nic_cmd_find(c, NIC_T_PD, qp->pd))
 		return NIC_BAD_RES;
-	if (!nic_cmd_find(c, NIC_T_UAR, qp->uar))
+	/* The receiving end of XRC rings no doorbell. */
+	if (!qp->no_sq && !nic_cmd_find(c, NIC_T_UAR, qp->uar))
 		return NIC_BAD_RES;
 	if (qp->type == NIC_QP_XRC && !nic_cmd_find(c, NIC_T_XRCD, qp->attr.xrcd))
 		return NIC_BAD_RES;
@@ -164,8 +168,8 @@ static void count_refs(struct nic_qp *qp, int n)
 	struct nic_obj *xrcd;
 
 	if (has_pd(qp))
-		nic_table_find(&t[NIC_T_PD], qp->pd)->refs += (uint32_t)n;
-	xrcd = qp->type == NIC_QP_XRC ? nic_table_find(&t[NIC_T_XRCD], qp->attr.xrcd) : NULL;
+		nic_table_own(&t[NIC_T_PD], qp->pd)->refs += (uint32_t)n;
+	xrcd = qp->type == NIC_QP_XRC ? nic_table_own(&t[NIC_T_XRCD], qp->attr.xrcd) : NULL;
 	if (xrcd)
 		xrcd->refs += (uint32_t)n;
 	if (qp->scq)

@@ -101,9 +101,9 @@ static uint8_t check(struct nic_cmd *c, const struct shape *s)
 
 static void count_refs(struct nic *nic, const struct nic_srq *q, int n)
 {
-	nic_table_find(&nic->table[NIC_T_PD], q->pd)->refs += (uint32_t)n;
+	nic_table_own(&nic->table[NIC_T_PD], q->pd)->refs += (uint32_t)n;
 	if (q->kind == NIC_SRQ_XRC)
-		nic_table_find(&nic->table[NIC_T_XRCD], q->xrcd)->refs += (uint32_t)n;
+		nic_table_own(&nic->table[NIC_T_XRCD], q->xrcd)->refs += (uint32_t)n;
 	if (q->cq)
 		q->cq->obj.refs += (uint32_t)n;
 }
