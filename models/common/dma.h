@@ -74,11 +74,12 @@ int mdl_dma_write(struct mdl_dma *d, enum mdl_space space, uint64_t addr, const 
 		  size_t len, enum mdl_class cls);
 
 /*
- * Copy between two scatter lists, one memcpy for each piece, no bounce unless QEMU must be asked.
+ * Copy between two scatter lists, one memmove for each piece, no bounce unless QEMU must be asked.
  * The lists may belong to two devices (a NIC's cable: ddst is the receiving NIC's) and must have
- * the same total length, else -EINVAL. Ranges may overlap only if identical. Long lists are done
- * in slices; between slices a reset can take effect. ret_done, if not NULL, gets the bytes whose
- * copy certainly finished.
+ * the same total length, else -EINVAL. Lists that share memory do no harm, but what it holds
+ * afterwards is only defined if they are one piece each. Long lists are done in slices; between
+ * slices a reset can take effect. ret_done, if not NULL, gets the bytes whose copy certainly
+ * finished.
  */
 int mdl_dma_copyv(struct mdl_dma *ddst, const struct mdl_seg *dst, unsigned n_dst,
 		  struct mdl_dma *dsrc, const struct mdl_seg *src, unsigned n_src,
