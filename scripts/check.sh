@@ -198,7 +198,7 @@ include/hw       include/hw
 util             util
 lib              lib util include/peerdma include/uapi include/hw
 cli              cli util include/peerdma
-bench            bench lib util include
+bench            bench lib util include models/common
 models/common    models/common util include/hw
 models/accel     models/accel models/common util include/hw
 models/nic       models/nic models/common util include/hw

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* What a well-behaved client does: handshake, regions, interrupts, resets. Numbers from SPEC.rst. */
+/* A client that behaves: handshake, regions, interrupts, resets. Numbers from SPEC.rst. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
