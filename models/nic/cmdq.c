@@ -47,6 +47,7 @@ enum delivery {
 struct nic_cmdq {
 	pthread_mutex_t lock; /* what the MMIO side leaves for the worker */
 	uint64_t addr;
+	bool disabled; /* reset under a driver: shown until one programs the address again */
 	uint32_t rung;
 	struct mdl_dma dma;
 	/* worker only */
@@ -96,6 +97,7 @@ void nic_cmdq_set_low(struct nic *nic, uint32_t val)
 
 	pthread_mutex_lock(&q->lock);
 	q->addr = (q->addr >> 32) << 32 | (val & ~0xfffu);
+	q->disabled = false;
 	pthread_mutex_unlock(&q->lock);
 }
 
@@ -110,11 +112,17 @@ void nic_cmdq_doorbell(struct nic *nic, uint32_t slots)
 	mdl_worker_kick(nic->cmd_worker);
 }
 
-void nic_cmdq_reset(struct nic *nic)
+bool nic_cmdq_disabled(struct nic *nic)
+{
+	return nic->cmdq->disabled;
+}
+
+void nic_cmdq_reset(struct nic *nic, bool under_driver)
 {
 	struct nic_cmdq *q = nic->cmdq;
 
 	pthread_mutex_lock(&q->lock);
+	q->disabled = under_driver && q->addr;
 	q->rung = 0;
 	q->addr = 0;
 	pthread_mutex_unlock(&q->lock);

@@ -17,8 +17,12 @@ uint64_t nic_cmdq_addr(struct nic *nic);
 void nic_cmdq_set_high(struct nic *nic, uint32_t val);
 void nic_cmdq_set_low(struct nic *nic, uint32_t val);
 void nic_cmdq_doorbell(struct nic *nic, uint32_t slots);
-/* Reset: forget rung doorbells and the address. */
-void nic_cmdq_reset(struct nic *nic);
+/*
+ * Reset: forget rung doorbells and the address. When the machine goes on running, a driver that
+ * was at work is told by the interface state "disabled", which its health poll looks at.
+ */
+void nic_cmdq_reset(struct nic *nic, bool under_driver);
+bool nic_cmdq_disabled(struct nic *nic);
 
 /* The command worker, when it tears down after a reset. */
 void nic_cmdq_forget(struct nic *nic);

@@ -29,7 +29,8 @@
 #define FW_SUB	  4030
 #define CMDIF_REV 5
 /* log2 of 32 slots, log2 of 64 bytes a slot */
-#define CMDQ_SIZES 0x56
+#define CMDQ_SIZES    0x56
+#define CMDQ_DISABLED (1u << 8)
 
 #define UAR_CQ_ARM     0x20
 #define UAR_EQ_ARM     0x40
@@ -48,7 +49,8 @@ static uint32_t seg_read(struct nic *nic, uint32_t off)
 	case SEG_CMDQ_HIGH:
 		return (uint32_t)(nic_cmdq_addr(nic) >> 32);
 	case SEG_CMDQ_LOW:
-		return (uint32_t)nic_cmdq_addr(nic) | CMDQ_SIZES;
+		return (uint32_t)nic_cmdq_addr(nic) | CMDQ_SIZES |
+		       (nic_cmdq_disabled(nic) ? CMDQ_DISABLED : 0);
 	case SEG_INIT:
 		return nic_in_reset(nic) ? 1u << 31 : 0;
 	case SEG_HEALTH_FW:

@@ -120,7 +120,7 @@ static void on_reset(struct mdl_device *dev, enum mdl_reset kind)
 
 	mdl_count(dev, NIC_C_RESETS);
 	nic->half_off = UINT64_MAX;
-	nic_cmdq_reset(nic);
+	nic_cmdq_reset(nic, kind != MDL_RESET_BUS && kind != MDL_RESET_DISCONNECT);
 	atomic_fetch_add(&nic->resets, 1);
 	mdl_worker_kick(nic->cmd_worker);
 }
