@@ -40,7 +40,7 @@ static void show_state(const struct nic_port *p, uint8_t *x)
 	mlx5_set(x, MLX5_VPORT_PORT_STATE, state);
 	mlx5_set(x, MLX5_VPORT_VPORT_STATE, state);
 	mlx5_set(x, MLX5_VPORT_VPORT_STATE_POLICY, 2);
-	mlx5_set(x, MLX5_VPORT_HAS_SMI, 0);
+	mlx5_set(x, MLX5_VPORT_HAS_SMI, 1);
 	mlx5_set(x, MLX5_VPORT_LID, atomic_load(&p->lid));
 	mlx5_set(x, MLX5_VPORT_SM_LID, atomic_load(&p->sm_lid));
 	mlx5_set(x, MLX5_VPORT_LMC, p->lmc);
