@@ -54,8 +54,8 @@ static uint16_t switch_info(const struct nic_agent_at *at, uint32_t mod, uint8_t
 /* What every link has in common, up or down. */
 static void link_info(uint8_t *d, bool up)
 {
-	mlx5_set(d, IB_PI_WIDTH_EN, NIC_LINK_4X);
-	mlx5_set(d, IB_PI_WIDTH_SUP, NIC_LINK_4X);
+	mlx5_set(d, IB_PI_WIDTH_EN, 1 | NIC_LINK_4X);
+	mlx5_set(d, IB_PI_WIDTH_SUP, 1 | NIC_LINK_4X);
 	mlx5_set(d, IB_PI_WIDTH_ACT, NIC_LINK_4X);
 	mlx5_set(d, IB_PI_SPEED_SUP, 7);
 	mlx5_set(d, IB_PI_SPEED_EN, 7);
