@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * Registers reached by ACCESS_REG, and the initialization segment. Source: KH (models/nic/SPEC.rst).
+ * Registers reached by ACCESS_REG, and the initialization segment. Source: KH
+ * (models/nic/SPEC.rst).
  */
 #ifndef PEERDMA_HW_MLX5_REG_H
 #define PEERDMA_HW_MLX5_REG_H

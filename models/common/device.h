@@ -12,6 +12,9 @@
  *   peers           another device of the same node may reach a register BAR through the fabric
  *                   (a doorbell rung by a NIC, say): bar_read/bar_write are then called on that
  *                   device's worker. The common code serialises bar_read/bar_write of one device.
+ *
+ * bar_read, bar_write and reset may run under the node's lock: they must not call mdl_link_set(),
+ * mdl_device_place() or mdl_device_reset(), nor wait for a thread that does DMA.
  */
 #ifndef PEERDMA_MODELS_COMMON_DEVICE_H
 #define PEERDMA_MODELS_COMMON_DEVICE_H

@@ -13,6 +13,7 @@
  *   -EFAULT     nothing is mapped at the address (the IOMMU or the root complex rejects it)
  *   -EREMOTEIO  a peer's BAR the topology does not let this device reach, or a link that is down
  *   -EIO        QEMU answered with an error, or a fault point said so
+ *   -ENOMEM     no buffer for a route that needs one
  * On error d->fault_addr holds the first address that failed. Bytes before it may have moved.
  */
 #ifndef PEERDMA_MODELS_COMMON_DMA_H
