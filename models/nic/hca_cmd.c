@@ -116,31 +116,19 @@ uint8_t nic_cmd_query_special_contexts(struct nic_cmd *c)
 	return NIC_OK;
 }
 
-#define RESUME_ERROR   MLX5_F(0x08, 31, 31)
-#define RESUME_TYPE    MLX5_F(0x08, 26, 24)
-#define RESUME_WQ      MLX5_F(0x08, 23, 0)
-#define RESUME_TOKEN   MLX5_F(0x0c, 31, 0)
-#define TYPE_REQUESTER 1
+#define RESUME_ERROR MLX5_F(0x08, 31, 31)
+#define RESUME_TOKEN MLX5_F(0x0c, 31, 0)
 
-/* Operation modifier 1: the memory scheme, by token alone; 0: the transport scheme, by QP. */
+/* Faults are told in the memory scheme only (odp.c), so the token says all. */
 uint8_t nic_cmd_page_fault_resume(struct nic_cmd *c)
 {
-	bool error = mlx5_get(c->in, RESUME_ERROR);
-	struct nic_qp *qp;
-
-	if (c->op_mod > 1)
+	if (c->op_mod)
 		return nic_fail(c, NIC_BAD_PARAM, SYN_OP_MOD);
 	nic_epoch_enter(&c->nic->cmd_epoch);
-	if (c->op_mod == 1) {
-		nic_fault_resume_mkey(c->nic, (uint32_t)mlx5_get(c->in, RESUME_TOKEN), error);
-		nic_epoch_leave(&c->nic->cmd_epoch);
-		return NIC_OK;
-	}
-	qp = nic_find_qp(c->nic, (uint32_t)mlx5_get(c->in, RESUME_WQ));
-	if (qp)
-		nic_fault_resume(qp, mlx5_get(c->in, RESUME_TYPE) & TYPE_REQUESTER, error);
+	nic_fault_resume_mkey(c->nic, (uint32_t)mlx5_get(c->in, RESUME_TOKEN),
+			      mlx5_get(c->in, RESUME_ERROR));
 	nic_epoch_leave(&c->nic->cmd_epoch);
-	return qp ? NIC_OK : nic_fail(c, NIC_BAD_RES, SYN_NO_OBJECT + NIC_T_QP);
+	return NIC_OK;
 }
 
 /* ---- tear-down ---- */

@@ -292,6 +292,20 @@ static void do_send(struct work *w)
 		complete(w->qp, &cqe);
 }
 
+/*
+ * Whose rights a peer's access has. With XRC they are those of the shared queue it names (IBA annex
+ * A14): the receiving QP belongs to all users of the domain.
+ */
+static void remote_ctx(struct work *w, uint8_t access, struct nic_access_ctx *c)
+{
+	struct nic_srq *srq;
+
+	nic_qp_ctx(w->qp, access, c);
+	c->rlky = false;
+	if (w->qp->type == NIC_QP_XRC)
+		c->pd = find_srq(w, &srq) ? srq->pd : UINT32_MAX;
+}
+
 /* The rights and the whole range, when a message begins. */
 static bool remote_ok(struct work *w, bool allowed, const struct nic_access_ctx *c)
 {
@@ -313,8 +327,7 @@ static void do_write(struct work *w)
 	struct nic_rwqe e;
 	enum nic_xlt x;
 
-	nic_qp_ctx(w->qp, NIC_ACC_REMOTE_WRITE, &m.c);
-	m.c.rlky = false;
+	remote_ctx(w, NIC_ACC_REMOTE_WRITE, &m.c);
 	if (!remote_ok(w, w->qp->attr.rwe, &m.c))
 		return;
 	if (imm && !get_entry(w, &e))
@@ -334,8 +347,7 @@ static void do_read(struct work *w)
 	struct remote_map m = { .key = w->p->rkey, .addr = w->p->raddr };
 	enum nic_xlt x;
 
-	nic_qp_ctx(w->qp, NIC_ACC_REMOTE_READ, &m.c);
-	m.c.rlky = false;
+	remote_ctx(w, NIC_ACC_REMOTE_READ, &m.c);
 	if (!remote_ok(w, w->qp->attr.rre, &m.c))
 		return;
 	if (!move_payload(w, map_remote, &m, true, &x)) {
@@ -364,8 +376,7 @@ static void do_atomic(struct work *w)
 	enum nic_xlt x;
 	int err = -EFAULT;
 
-	nic_qp_ctx(w->qp, NIC_ACC_REMOTE_ATOMIC, &c);
-	c.rlky = false;
+	remote_ctx(w, NIC_ACC_REMOTE_ATOMIC, &c);
 	if (w->p->raddr & 7) {
 		refuse(w, NIC_A_INV, NIC_EV_WQ_INVAL_REQ);
 		return;
