@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Commands run against a NIC without a guest. Opcodes, offsets and statuses are typed from
+ * models/nic/SPEC.rst and its sources, not taken from the model's tables.
+ */
+#include <endian.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "models/common/device.h"
+#include "models/common/log.h"
+#include "models/common/node.h"
+#include "models/nic/cmdq.h"
+#include "models/nic/internal.h"
+#include "models/nic/life.h"
+#include "models/nic/nic.h"
+
+static struct mdl_node *node;
+static struct mdl_device *dev;
+static struct nic *nic;
+static uint8_t in[1024], out[1024];
+
+static void put32(uint32_t off, uint32_t v)
+{
+	v = htobe32(v);
+	memcpy(in + off, &v, 4);
+}
+
+static uint32_t got32(uint32_t off)
+{
+	uint32_t v;
+
+	memcpy(&v, out + off, 4);
+	return be32toh(v);
+}
+
+static void start(uint16_t opcode, uint16_t uid, uint16_t op_mod)
+{
+	memset(in, 0, sizeof(in));
+	put32(0, (uint32_t)opcode << 16 | uid);
+	put32(4, op_mod);
+}
+
+/* Return: the status byte. */
+static uint8_t go_sized(uint32_t in_len, uint32_t out_len)
+{
+	struct nic_cmd c = { .nic = nic, .in = in, .in_len = in_len, .out = out };
+
+	memset(out, 0, sizeof(out));
+	c.out_len = out_len;
+	mdl_dma_begin(&c.dma, dev);
+	nic_cmd_execute(&c);
+	return out[0];
+}
+
+static uint8_t go(void)
+{
+	return go_sized(sizeof(in), sizeof(out));
+}
+
+static uint8_t simple(uint16_t opcode, uint32_t dw2)
+{
+	start(opcode, 0, 0);
+	put32(8, dw2);
+	return go();
+}
+
+static uint32_t make(uint16_t opcode)
+{
+	assert_int_equal(simple(opcode, 0), 0);
+	return got32(8) & 0xffffff;
+}
+
+static int bring_up(void **state)
+{
+	const struct mdl_node_cfg cfg = { .name = "n" };
+
+	mdl_log_set_level(MDL_ERROR);
+	if (mdl_node_create(&cfg, &node) || nic_create(node, "nic0", &dev))
+		return -1;
+	nic = mdl_device_priv(dev);
+	assert_int_equal(simple(0x104, 0), 0); /* ENABLE_HCA */
+	assert_int_equal(simple(0x102, 0), 0); /* INIT_HCA */
+	return 0;
+}
+
+static int take_down(void **state)
+{
+	mdl_device_destroy(dev);
+	mdl_node_destroy(node);
+	return 0;
+}
+
+/* An EQ of 64 entries on UAR uar at page 0x10000 */
+static uint32_t make_eq(uint32_t uar)
+{
+	start(0x301, 0, 0);
+	put32(0x10 + 0x0c, 6u << 24 | uar);
+	put32(0x110 + 4, 0x10000);
+	assert_int_equal(go(), 0);
+	return got32(8) & 0xff;
+}
+
+static void cq_context(uint32_t uar, uint32_t eqn)
+{
+	start(0x400, 0, 0);
+	put32(0x10 + 0x0c, 6u << 24 | uar);
+	put32(0x10 + 0x14, eqn);
+	put32(0x10 + 0x3c, 0x40000);
+	put32(0x110 + 4, 0x20000);
+}
+
+static void qp_context(uint32_t pd, uint32_t uar, uint32_t cqn)
+{
+	start(0x500, 0, 0);
+	put32(0x18 + 0x04, pd);
+	put32(0x18 + 0x08, 2u << 19 | 2u << 16 | 2u << 11); /* 4 x 64 bytes, 4 blocks */
+	put32(0x18 + 0x0c, uar);
+	put32(0x18 + 0x7c, cqn);
+	put32(0x18 + 0x9c, cqn);
+	put32(0x18 + 0xa4, 0x50000);
+	put32(0x110 + 4, 0x30000);
+}
+
+static void unknown_opcode_is_refused(void **state)
+{
+	assert_int_equal(simple(0x7ff, 0), 0x02);
+	assert_int_equal(got32(4), 0xd0001);
+	assert_int_equal(simple(0xffff, 0), 0x02);
+}
+
+static void lengths_are_checked(void **state)
+{
+	start(0x800, 0, 0);
+	assert_int_equal(go_sized(8, 16), 0x50);
+	assert_int_equal(go_sized(16, 8), 0x51);
+	assert_int_equal(nic->table[NIC_T_PD].used, 0);
+}
+
+static void life_cycle_is_kept(void **state)
+{
+	assert_int_equal(simple(0x104, 0), 0x04); /* twice */
+	assert_int_equal(simple(0x103, 0), 0);
+	assert_int_equal(simple(0x800, 0), 0x04); /* before INIT_HCA */
+	assert_int_equal(simple(0x103, 0), 0x04);
+	assert_int_equal(simple(0x105, 0), 0);
+	assert_int_equal(simple(0x102, 0), 0x04);
+	assert_int_equal(simple(0x80d, 0), 0); /* NOP always */
+}
+
+static void foreign_objects_are_out_of_reach(void **state)
+{
+	uint32_t a, b, pd;
+
+	a = make(0xa04);
+	b = make(0xa04);
+	start(0x800, (uint16_t)a, 0);
+	assert_int_equal(go(), 0);
+	pd = got32(8);
+	start(0x801, (uint16_t)b, 0);
+	put32(8, pd);
+	assert_int_equal(go(), 0x05);
+	start(0x801, 999, 0); /* no such context */
+	put32(8, pd);
+	assert_int_equal(go(), 0x05);
+	assert_int_equal(simple(0xa06, a), 0x06); /* it owns something */
+	start(0x801, (uint16_t)a, 0);
+	put32(8, pd);
+	assert_int_equal(go(), 0);
+	assert_int_equal(simple(0xa06, a), 0);
+	assert_int_equal(simple(0xa06, a), 0x05);
+}
+
+static void users_get_no_key_of_all_memory(void **state)
+{
+	uint32_t uid = make(0xa04), pd = make(0x800);
+
+	start(0x200, (uint16_t)uid, 0); /* physical addresses */
+	put32(0x10 + 0x0c, 1u << 31 | pd);
+	assert_int_equal(go(), 0x03);
+	start(0x200, 0, 0);
+	put32(0x10 + 0x0c, 1u << 31 | pd);
+	assert_int_equal(go(), 0);
+}
+
+static void used_objects_stay(void **state)
+{
+	uint32_t pd = make(0x800), uar = make(0x802), eqn = make_eq(uar), cqn, qpn;
+
+	cq_context(uar, eqn);
+	assert_int_equal(go(), 0);
+	cqn = got32(8);
+	qp_context(pd, uar, cqn);
+	assert_int_equal(go(), 0);
+	qpn = got32(8);
+	assert_int_equal(simple(0x801, pd), 0x06);
+	assert_int_equal(simple(0x401, cqn), 0x06);
+	assert_int_equal(simple(0x302, eqn), 0x06);
+	assert_int_equal(simple(0x501, qpn), 0);
+	assert_int_equal(simple(0x501, qpn), 0x05);
+	assert_int_equal(simple(0x401, cqn), 0);
+	assert_int_equal(simple(0x302, eqn), 0);
+	assert_int_equal(simple(0x801, pd), 0);
+}
+
+static void queue_creation_checks_its_references(void **state)
+{
+	uint32_t pd = make(0x800), uar = make(0x802), eqn = make_eq(uar), cqn;
+
+	cq_context(uar, eqn + 1);
+	assert_int_equal(go(), 0x05);
+	cq_context(uar, eqn);
+	put32(0x10 + 0x3c, 0x40004); /* doorbell record */
+	assert_int_equal(go(), 0x03);
+	cq_context(uar, eqn);
+	assert_int_equal(go_sized(0x110, 16), 0x03); /* no page list */
+	cq_context(uar, eqn);
+	assert_int_equal(go(), 0);
+	cqn = got32(8);
+	qp_context(pd + 1, uar, cqn);
+	assert_int_equal(go(), 0x05);
+	qp_context(pd, uar + 1, cqn);
+	assert_int_equal(go(), 0x05);
+	qp_context(pd, uar, cqn + 1);
+	assert_int_equal(go(), 0x05);
+	qp_context(pd, uar, cqn);
+	put32(0x18, 0x5u << 16); /* no such service */
+	assert_int_equal(go(), 0x03);
+	assert_int_equal(nic->table[NIC_T_QP].used, 0);
+	assert_int_equal(nic->mem_used > 0, 1);
+}
+
+static void transitions_go_by_the_table(void **state)
+{
+	uint32_t pd = make(0x800), uar = make(0x802), eqn = make_eq(uar), qpn;
+
+	cq_context(uar, eqn);
+	assert_int_equal(go(), 0);
+	qp_context(pd, uar, got32(8));
+	assert_int_equal(go(), 0);
+	qpn = got32(8);
+	assert_int_equal(simple(0x503, qpn), 0x10); /* RTR before INIT */
+	start(0x502, 0, 0);
+	put32(8, qpn);
+	put32(0x18 + 0x18, 128); /* pkey index beyond the table */
+	assert_int_equal(go(), 0x03);
+	put32(0x18 + 0x18, 0);
+	assert_int_equal(go(), 0);
+	assert_int_equal(simple(0x503, qpn), 0x03); /* no MTU */
+	start(0x503, 0, 0);
+	put32(8, qpn);
+	put32(0x18 + 0x08, 5u << 29 | 30u << 24);
+	assert_int_equal(go(), 0);
+	assert_int_equal(simple(0x504, qpn), 0);
+	assert_int_equal(simple(0x50b, qpn), 0);
+	assert_int_equal(out[0x18] >> 4, 3); /* RTS */
+	assert_int_equal(simple(0x507, qpn), 0);
+	assert_int_equal(simple(0x505, qpn), 0x10);
+	assert_int_equal(simple(0x50a, qpn), 0);
+	assert_int_equal(simple(0x50b, qpn), 0);
+	assert_int_equal(out[0x18] >> 4, 0);
+}
+
+static void teardown_frees_everything(void **state)
+{
+	uint32_t pd = make(0x800), uar = make(0x802), eqn = make_eq(uar), i;
+
+	cq_context(uar, eqn);
+	assert_int_equal(go(), 0);
+	qp_context(pd, uar, got32(8));
+	assert_int_equal(go(), 0);
+	assert_int_equal(simple(0x103, 0), 0);
+	for (i = 0; i < NIC_T_COUNT; i++)
+		assert_int_equal(nic->table[i].used, 0);
+	assert_int_equal(nic->mem_used, 0);
+}
+
+#define CASE(f) cmocka_unit_test_setup_teardown(f, bring_up, take_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		CASE(unknown_opcode_is_refused),
+		CASE(lengths_are_checked),
+		CASE(life_cycle_is_kept),
+		CASE(foreign_objects_are_out_of_reach),
+		CASE(users_get_no_key_of_all_memory),
+		CASE(used_objects_stay),
+		CASE(queue_creation_checks_its_references),
+		CASE(transitions_go_by_the_table),
+		CASE(teardown_frees_everything),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
