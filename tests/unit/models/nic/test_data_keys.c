@@ -198,6 +198,7 @@ static void umr_list_too_long(void **state)
 	struct nic_mkey *mw = klm_key(1, 0x6000, NIC_MKEY_KLM, 2);
 
 	mw->umr_en = mw->free = true;
+	mw->cap_octo = 0;
 	rig_pair(NIC_QP_RC, &a, &b);
 	post_bind(b, 0x6000, 0, RIG_B, 4096, 0);
 	rig_run();
