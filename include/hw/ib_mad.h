@@ -65,17 +65,18 @@
 #define IB_SMP_MAX_HOPS	  63
 #define IB_SMP_DATA_BYTES 64
 
-#define IB_SMP_NODE_DESC   0x0010
-#define IB_SMP_NODE_INFO   0x0011
-#define IB_SMP_SWITCH_INFO 0x0012
-#define IB_SMP_GUID_INFO   0x0014
-#define IB_SMP_PORT_INFO   0x0015
-#define IB_SMP_PKEY_TABLE  0x0016
-#define IB_SMP_SL2VL	   0x0017
-#define IB_SMP_VL_ARB	   0x0018
-#define IB_SMP_LFT	   0x0019
-#define IB_SMP_MFT	   0x001b
-#define IB_SMP_SM_INFO	   0x0020
+#define IB_SMP_NODE_DESC     0x0010
+#define IB_SMP_NODE_INFO     0x0011
+#define IB_SMP_SWITCH_INFO   0x0012
+#define IB_SMP_GUID_INFO     0x0014
+#define IB_SMP_PORT_INFO     0x0015
+#define IB_SMP_PKEY_TABLE    0x0016
+#define IB_SMP_SL2VL	     0x0017
+#define IB_SMP_VL_ARB	     0x0018
+#define IB_SMP_LFT	     0x0019
+#define IB_SMP_MFT	     0x001b
+#define IB_SMP_SM_INFO	     0x0020
+#define IB_SMP_EXT_PORT_INFO 0xff90 /* of the NIC's vendor */
 
 /* NodeInfo */
 #define IB_NI_SIZE	   40

@@ -70,7 +70,7 @@ bool nic_mad_local(struct nic *nic, const uint8_t in[NIC_MAD_SIZE], uint8_t out[
 
 static bool smp(const struct nic_mad_from *from, struct nic *to, uint8_t *mad)
 {
-	struct nic_agent_at at = { .viewer = from->nic, .nic = to };
+	struct nic_agent_at at = { .viewer = from->nic, .nic = to, .local = to == from->nic };
 
 	if (mad[1] == IB_CLASS_SMP_DR)
 		return nic_smi_route(from->nic, mad);

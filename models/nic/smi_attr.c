@@ -192,6 +192,14 @@ static uint16_t mcast_forwarding(const struct nic_agent_at *at, uint32_t mod, ui
 	return 0;
 }
 
+/* The vendor's addition, asked for by tools: no speed of its own is supported. */
+static uint16_t ext_port_info(const struct nic_agent_at *at, uint32_t mod, uint8_t *d)
+{
+	if (!at->nic)
+		return IB_STATUS_BAD_ATTR;
+	return mod > 1 ? IB_STATUS_BAD_VALUE : 0;
+}
+
 static uint16_t sm_info(const struct nic_agent_at *at, uint32_t mod, uint8_t *d)
 {
 	if (at->nic)
@@ -212,7 +220,7 @@ static const struct {
 	{ IB_SMP_PORT_INFO, port_info },     { IB_SMP_PKEY_TABLE, pkey_table },
 	{ IB_SMP_SL2VL, all_zero },	     { IB_SMP_VL_ARB, all_zero },
 	{ IB_SMP_LFT, forwarding },	     { IB_SMP_MFT, mcast_forwarding },
-	{ IB_SMP_SM_INFO, sm_info },
+	{ IB_SMP_SM_INFO, sm_info },	     { IB_SMP_EXT_PORT_INFO, ext_port_info },
 };
 
 uint16_t nic_smi_get(const struct nic_agent_at *at, uint16_t attr, uint32_t mod, uint8_t data[64])

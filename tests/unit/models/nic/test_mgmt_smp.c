@@ -100,7 +100,7 @@ static void local_tables(void **state)
 	make(0x01, 1, 0x14, 0);
 	assert_true(nic_mad_local(a, in, out));
 	assert_true(mlx5_get64(out, 64) == a->port.guid);
-	make(0x01, 1, 0xff90, 1); /* vendor's */
+	make(0x01, 1, 0xff00, 1);
 	assert_true(nic_mad_local(a, in, out));
 	assert_int_equal(status(), 0x0c);
 	make(0x01, 1, 0x12, 0); /* no switch */
@@ -143,6 +143,13 @@ static void own_port_down_and_up(void **state)
 	assert_int_equal(out[64 + 32] & 15, 4);
 	assert_int_equal(rig_events(a), 1 << 4 | 1 << 9);
 	assert_ptr_equal(nic_net_find_lid(b, 2), a);
+	/* The same by way of QP0. */
+	in[64 + 33] = 3 << 4;
+	assert_true(rig_mad(a, 0, 2, in, out));
+	assert_int_equal(status(), 0);
+	assert_null(nic_net_find_lid(b, 2));
+	in[64 + 33] = 2 << 4;
+	assert_true(nic_mad_local(a, in, out));
 	/* Another's port is not his to set. */
 	in[64 + 33] = 3 << 4;
 	assert_true(rig_mad(b, 0, 2, in, out));
