@@ -71,8 +71,8 @@ def config(
 
 
 def default_links(topology: Topology, names: list[str], models: set[str]) -> list[list[str]]:
-    """The accelerators of a node have a private link; NICs of the same number of two nodes have a
-    cable.
+    """The accelerators of a node have a private link. In a lab of two nodes, NICs of the same number
+    have a cable; in larger ones no NIC has, so that they share a switch and reach each other.
     """
     links = []
     for name in names:
@@ -81,8 +81,8 @@ def default_links(topology: Topology, names: list[str], models: set[str]) -> lis
             [f"{name}/{x}", f"{name}/{y}"] for x, y in zip(accels[::2], accels[1::2], strict=False)
         ]
     nics = [s.name for s in topology.slots if s.kind == "nic" and s.kind in models]
-    for one, other in zip(names[::2], names[1::2], strict=False):
-        links += [[f"{one}/{nic}", f"{other}/{nic}"] for nic in nics]
+    if len(names) == 2:
+        links += [[f"{names[0]}/{nic}", f"{names[1]}/{nic}"] for nic in nics]
     return links
 
 
