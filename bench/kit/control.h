@@ -34,7 +34,8 @@ void kit_control_close(struct kit_control *c);
 
 /*
  * Send a request and wait for its answer, which the caller puts back with json_object_put().
- * Return: 0; -EREMOTEIO: the fabric refuses, kit_control_error() says why; -EPROTO; -ETIMEDOUT; -EIO.
+ * Return: 0; -EREMOTEIO: the fabric refuses, kit_control_error() says why; -EPROTO; -ETIMEDOUT;
+ * -EIO.
  */
 int kit_control_ask(struct kit_control *c, struct json_object **ret_answer, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
@@ -45,7 +46,9 @@ int kit_control_bytes(struct kit_control *c, const char *device, struct kit_byte
 /* A counter by the names on its way, as "model/cmd.copy" or "bus/resets". */
 int kit_control_counter(struct kit_control *c, const char *device, const char *name,
 			uint64_t *ret_value);
-/* Arm a fault point, or disarm it with action "none". after: passes before; count: 0 without end. */
+/*
+ * Arm a fault point, or disarm it with action "none". after: passes before; count: 0 without end.
+ */
 int kit_control_fault(struct kit_control *c, const char *device, const char *point,
 		      const char *action, uint64_t arg, unsigned after, unsigned count);
 int kit_control_link(struct kit_control *c, const char *device, bool up);

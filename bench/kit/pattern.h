@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Data whose every 8-byte word depends on a seed and on its place, so that a word lost, doubled, moved
- * or left from another test is seen. Memory may be a device's: it is touched in whole words.
+ * Data whose every 8-byte word depends on a seed and on its place, so that a word lost, doubled,
+ * moved or left from another test is seen. Memory may be a device's: it is touched in whole words.
  */
 #ifndef PEERDMA_BENCH_KIT_PATTERN_H
 #define PEERDMA_BENCH_KIT_PATTERN_H

@@ -4,8 +4,9 @@
  * lib/dev. It never prints, exits or raises a signal; a failure is -errno and a sentence in
  * pdmai_error().
  *
- * Threads: a ring belongs to one thread at a time; different rings may be used by different threads.
- * Opening, closing and resetting the device, and creating and destroying rings, exclude all else.
+ * Threads: a ring belongs to one thread at a time; different rings may be used by different
+ * threads. Opening, closing and resetting the device, and creating and destroying rings, exclude
+ * all else.
  */
 #ifndef PEERDMA_LIB_ACCEL_ACCEL_H
 #define PEERDMA_LIB_ACCEL_ACCEL_H
@@ -124,9 +125,10 @@ struct pdmai_accel_cmd {
 struct pdmai_accel_done {
 	uint64_t cookie;
 	/*
-	 * 0, or by status: -EINVAL malformed, -ERANGE outside the memory, -EFAULT not mapped, -EACCES
-	 * direction or bus mastering, -EREMOTEIO a peer out of reach, -ENOLINK link down, -EIO failed,
-	 * -EBADMSG miscompare, -ECANCELED aborted, -EPROTO a status this driver does not know.
+	 * 0, or by status: -EINVAL malformed, -ERANGE outside the memory, -EFAULT not mapped,
+	 * -EACCES direction or bus mastering, -EREMOTEIO a peer out of reach, -ENOLINK link down,
+	 * -EIO failed, -EBADMSG miscompare, -ECANCELED aborted, -EPROTO a status this driver does
+	 * not know.
 	 */
 	int err;
 	uint16_t status; /* enum accel_status */
@@ -150,9 +152,9 @@ int pdmai_accel_poll(struct pdmai_accel_ring *ring, struct pdmai_accel_done *don
 
 /*
  * Take one completion, waiting for it by interrupt or by looking, as the ring was made.
- * timeout_ns < 0: without end. Return: 0; -ETIMEDOUT; -ENOENT: nothing is under way; -EIO: the ring is in
- * error, see pdmai_accel_ring_state(); -ECONNRESET: the device was reset; -ENODEV: it is gone;
- * -EPROTO as above.
+ * timeout_ns < 0: without end. Return: 0; -ETIMEDOUT; -ENOENT: nothing is under way; -EIO: the ring
+ * is in error, see pdmai_accel_ring_state(); -ECONNRESET: the device was reset; -ENODEV: it is
+ * gone; -EPROTO as above.
  */
 int pdmai_accel_wait(struct pdmai_accel_ring *ring, int64_t timeout_ns,
 		     struct pdmai_accel_done *ret_done);

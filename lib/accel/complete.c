@@ -84,7 +84,9 @@ int pdmai_accel_poll(struct pdmai_accel_ring *ring, struct pdmai_accel_done *don
 			return n ? (int)n : ret;
 		n++;
 	}
-	/* The device gets to know with the next doorbell, but not later than at half of the queue. */
+	/*
+	 * The device gets to know with the next doorbell, but not later than at half of the queue.
+	 */
 	if (ring->cq_head - ring->cq_rung >= ring->size / 2)
 		pdmai_accel_ring_kick(ring);
 	return (int)n;

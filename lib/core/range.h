@@ -37,8 +37,8 @@ int pdmai_ranges_remove(struct pdmai_ranges *set, uint64_t first, uint64_t last)
 int pdmai_ranges_keep(struct pdmai_ranges *set, const struct pdmai_range *keep, size_t n);
 
 /*
- * Take len bytes out of the set, at the lowest address that is a multiple of align (a power of two).
- * Return: 0 with *ret_first; -EINVAL for len 0 or a bad align; -ENOSPC; -ENOMEM.
+ * Take len bytes out of the set, at the lowest address that is a multiple of align (a power of
+ * two). Return: 0 with *ret_first; -EINVAL for len 0 or a bad align; -ENOSPC; -ENOMEM.
  */
 int pdmai_ranges_take(struct pdmai_ranges *set, uint64_t len, uint64_t align, uint64_t *ret_first);
 

@@ -3,7 +3,9 @@
 #ifndef PEERDMA_LIB_DEV_BARRIER_H
 #define PEERDMA_LIB_DEV_BARRIER_H
 
-/* What this CPU wrote to memory, also to write-combining memory, before a register write after it. */
+/*
+ * What this CPU wrote to memory, also to write-combining memory, before a register write after it.
+ */
 static inline void pdmai_wmb_before_doorbell(void)
 {
 #if defined(__x86_64__) || defined(__i386__)

@@ -3,8 +3,8 @@
  * Access to a PCI function from user space, the same over VFIO (lib/vfio) and over sysfs
  * (lib/sysfs/access.h). What a way of access cannot do gives -EOPNOTSUPP.
  *
- * A device is used by one thread at a time, except pdmai_dev_read*, _write* and memory obtained from
- * it, which may be used by several.
+ * A device is used by one thread at a time, except pdmai_dev_read*, _write* and memory obtained
+ * from it, which may be used by several.
  */
 #ifndef PEERDMA_LIB_DEV_DEV_H
 #define PEERDMA_LIB_DEV_DEV_H

@@ -61,7 +61,9 @@ int pdmai_dma_alloc(struct pdmai_dev *dev, uint64_t len, struct pdmai_dma_mem *r
 
 void pdmai_dma_free(struct pdmai_dma_mem *mem)
 {
-	/* Memory a device may still reach must not be given to somebody else: then rather leak it. */
+	/*
+	 * Memory a device may still reach must not be given to somebody else: then rather leak it.
+	 */
 	if (mem->vaddr && !pdmai_dev_dma_unmap(mem->dev, mem->iova, mem->len))
 		munmap(mem->vaddr, mem->len);
 	*mem = (struct pdmai_dma_mem){ 0 };

@@ -16,8 +16,8 @@ struct pdmai_peer {
 
 /*
  * Let from reach len bytes at off (whole pages) of a BAR of to: by bus address where a switch turns
- * requests round or where there is no IOMMU, through the IOMMU otherwise. Both devices must be of one
- * container then. Return: 0; -EINVAL; -ENODEV: no such BAR; or of route and mapping.
+ * requests round or where there is no IOMMU, through the IOMMU otherwise. Both devices must be of
+ * one container then. Return: 0; -EINVAL; -ENODEV: no such BAR; or of route and mapping.
  */
 int pdmai_peer_map(const char *root, struct pdmai_dev *from, struct pdmai_dev *to, unsigned bar,
 		   uint64_t off, uint64_t len, struct pdmai_peer *ret_peer);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Attribute files of sysfs. Every path begins with a root, "/sys" on a live system, so that the same
- * code runs on captured trees.
+ * Attribute files of sysfs. Every path begins with a root, "/sys" on a live system, so that the
+ * same code runs on captured trees.
  */
 #ifndef PEERDMA_LIB_SYSFS_ATTR_H
 #define PEERDMA_LIB_SYSFS_ATTR_H
@@ -13,7 +13,9 @@
 /* Long enough for every path built here; a longer one gives -ENAMETOOLONG. */
 #define PDMAI_PATH_MAX 512
 
-/* Read an attribute as text without its last newline. Return: 0, -ENAMETOOLONG, or of open, read. */
+/*
+ * Read an attribute as text without its last newline. Return: 0, -ENAMETOOLONG, or of open, read.
+ */
 int pdmai_attr_get(char *buf, size_t size, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 

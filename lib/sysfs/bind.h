@@ -20,8 +20,8 @@ struct pdmai_binding {
 
 /*
  * Bind to driver, unless it has the function already. On failure the old driver is bound again.
- * Return: 0 with *ret_binding for pdmai_unbind(); -ENODEV: no such function; -ENOENT: no such driver
- * is loaded; else the kernel's reason to refuse (vfio-pci without an IOMMU: -EINVAL).
+ * Return: 0 with *ret_binding for pdmai_unbind(); -ENODEV: no such function; -ENOENT: no such
+ * driver is loaded; else the kernel's reason to refuse (vfio-pci without an IOMMU: -EINVAL).
  */
 int pdmai_bind(const char *root, const struct pdmai_bdf *bdf, const char *driver,
 	       struct pdmai_binding *ret_binding);

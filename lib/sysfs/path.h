@@ -12,8 +12,8 @@ enum pdmai_route {
 
 /*
  * How requests of from reach the BARs of to. A switch port with ACS request redirect on sends them
- * up. Return: 0; -ENODEV: no such function; -EINVAL: they are the same; -EIO: config space of a port
- * on the way can't be read whole (needs root).
+ * up. Return: 0; -ENODEV: no such function; -EINVAL: they are the same; -EIO: config space of a
+ * port on the way can't be read whole (needs root).
  */
 int pdmai_pci_route(const char *root, const struct pdmai_bdf *from, const struct pdmai_bdf *to,
 		    enum pdmai_route *ret_route);

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* What linux/vfio.h of an older build host lacks. Values are the kernel's interface to user space. */
+/*
+ * What linux/vfio.h of an older build host lacks. Values are the kernel's interface to user space.
+ */
 #ifndef PEERDMA_LIB_VFIO_COMPAT_H
 #define PEERDMA_LIB_VFIO_COMPAT_H
 

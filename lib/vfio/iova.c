@@ -127,8 +127,8 @@ static int reserve_mapping(struct pdmai_vfio *v)
 }
 
 /*
- * The same remainder by 2 MiB as the memory has lets the IOMMU use large pages. Nothing is taken that
- * is not free, so the padding in front goes back at once.
+ * The same remainder by 2 MiB as the memory has lets the IOMMU use large pages. Nothing is taken
+ * that is not free, so the padding in front goes back at once.
  */
 static int take_iova(struct pdmai_vfio *v, uintptr_t vaddr, uint64_t len, uint64_t *ret_iova)
 {

@@ -40,7 +40,9 @@ int pdmai_vfio_group_get(struct pdmai_vfio *v, unsigned number, int *ret_fd);
 
 /* iova.c */
 int pdmai_vfio_iova_update(struct pdmai_vfio *v);
-/* The IOVA ranges in an answer to VFIO_IOMMU_GET_INFO of len bytes; -EPROTO when it is malformed. */
+/*
+ * The IOVA ranges in an answer to VFIO_IOMMU_GET_INFO of len bytes; -EPROTO when it is malformed.
+ */
 int pdmai_vfio_iova_parse(const struct vfio_iommu_type1_info *info, size_t len,
 			  struct pdmai_range *ranges, size_t max, size_t *ret_n);
 int pdmai_vfio_dma_map(struct pdmai_dev *dev, void *vaddr, uint64_t len, unsigned prot,

@@ -26,7 +26,8 @@ void pdmai_vfio_destroy(struct pdmai_vfio *vfio);
  * that the group's IOMMU or a PCI window reserves are not handed out from then on.
  * Return: 0 with *ret_dev, closed by pdmai_dev_close(); -ENODEV: no such function, or not bound to
  * vfio-pci; -ENOENT: no IOMMU; -EBUSY: the group is used elsewhere, or not all of it is bound to
- * VFIO; -EADDRINUSE: a mapping made earlier lies where the new group can't have it; or of the kernel.
+ * VFIO; -EADDRINUSE: a mapping made earlier lies where the new group can't have it; or of the
+ * kernel.
  */
 int pdmai_vfio_open(struct pdmai_vfio *vfio, const struct pdmai_bdf *bdf,
 		    struct pdmai_dev **ret_dev);

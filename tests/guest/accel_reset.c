@@ -90,8 +90,8 @@ static void reset_in_a_copy(enum pdmai_accel_reset kind, enum rig_kind to, bool 
 	CHECK_EQ(pdmai_accel_reset(r.pair.accel[0], kind), 0);
 	expect_silence(&r, &c);
 	/*
-	 * It was cut off. The kernel takes bus mastering away before a function level reset; a ring in
-	 * VRAM can still say so.
+	 * It was cut off. The kernel takes bus mastering away before a function level reset; a ring
+	 * in VRAM can still say so.
 	 */
 	if (pdmai_accel_poll(r.ring[0], &done, 1) == 1)
 		CHECK_EQ(done.status, ACCEL_DMA_DENIED);

@@ -156,7 +156,9 @@ static void reset_while_exported(void)
 	rig_do(&r, 0, &nop);
 	CHECK_EQ(lseek(fd, 0, SEEK_END), MIB);
 	rig_close(&r);
-	/* After the device is closed the buffer is an empty shell, but closing it is still right. */
+	/*
+	 * After the device is closed the buffer is an empty shell, but closing it is still right.
+	 */
 	CHECK_EQ(close(fd), 0);
 }
 

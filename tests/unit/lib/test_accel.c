@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * lib/accel over a device made of a few registers and two pieces of memory. It executes NOP and FILL
- * at the doorbell, and misbehaves when told.
+ * lib/accel over a device made of a few registers and two pieces of memory. It executes NOP and
+ * FILL at the doorbell, and misbehaves when told.
  */
 #include <errno.h>
 #include <setjmp.h>

@@ -21,6 +21,8 @@
 
 static char root[64];
 
+static void run(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
 static void run(const char *format, ...)
 {
 	char command[PATH_MAX];
