@@ -120,6 +120,13 @@ enum nic_local nic_umr_remote_inval(struct nic_qp *qp, uint32_t rkey);
 /* ---- odp.c ---- */
 
 /*
+ * How often the guest may fail a fault before the access fails: it does so also for a key that is
+ * being replaced (implicit regions), where asking again finds the new one.
+ */
+#define NIC_FAULT_TRIES	  8
+#define NIC_FAULT_WAIT_NS 1000000u
+
+/*
  * Tell the guest of an absent page. Return: the token its answer will carry, or 0 when nobody
  * listens for page faults: the access is then an error.
  */

@@ -35,13 +35,10 @@ uint32_t nic_odp_raise(struct nic_qp *qp, bool requester, const struct nic_fault
 	mlx5_set32(ev, 16, f->key);
 	mlx5_set64(ev, 20, va);
 	mdl_count(qp->nic->dev, NIC_C_PAGE_FAULT);
-	if (requester) {
+	if (requester)
 		qp->req.fault_token = token;
-		qp->req.fault_failed = false;
-	} else {
+	else
 		qp->rsp.fault_token = token;
-		qp->rsp.fault_failed = false;
-	}
 	nic_event(qp->nic, NIC_EV_PAGE_FAULT, SUBTYPE_MEMORY, ev);
 	return token;
 }
@@ -51,7 +48,9 @@ static void resume_req(struct nic_qp *qp, uint32_t token, bool error)
 	pthread_mutex_lock(&qp->req.lock);
 	if (qp->req.fault_token && (!token || qp->req.fault_token == token)) {
 		qp->req.fault_token = 0;
-		qp->req.fault_failed = error;
+		qp->req.fault_failed = error ? (uint8_t)(qp->req.fault_failed + 1) : 0;
+		if (error)
+			qp->req.hold_ns = mdl_now_ns() + NIC_FAULT_WAIT_NS;
 	}
 	pthread_mutex_unlock(&qp->req.lock);
 	nic_qp_kick(qp);
@@ -62,7 +61,7 @@ static void resume_rsp(struct nic_qp *qp, uint32_t token, bool error)
 	pthread_mutex_lock(&qp->rsp.lock);
 	if (qp->rsp.fault_token && (!token || qp->rsp.fault_token == token)) {
 		qp->rsp.fault_token = 0;
-		qp->rsp.fault_failed = error;
+		qp->rsp.fault_failed = error ? (uint8_t)(qp->rsp.fault_failed + 1) : 0;
 	}
 	pthread_mutex_unlock(&qp->rsp.lock);
 }

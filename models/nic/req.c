@@ -172,9 +172,9 @@ static enum step local_fault(struct run *x, const struct nic_fault *f)
 {
 	struct nic_req *r = &x->qp->req;
 
-	if (r->fault_failed || !nic_odp_raise(x->qp, true, f)) {
+	if (r->fault_failed > NIC_FAULT_TRIES || !nic_odp_raise(x->qp, true, f)) {
 		if (!r->fl_cur)
-			r->fault_failed = false;
+			r->fault_failed = 0;
 		return local_error(x, NIC_S_LOCAL_PROT);
 	}
 	return STEP_WAIT;
@@ -427,7 +427,7 @@ static enum step send_run(struct run *x)
 		return t == NIC_XLT_FAULT ? local_fault(x, &f) :
 					    local_error(x, nic_local_syndrome(t));
 	}
-	r->fault_failed = false;
+	r->fault_failed = 0;
 	fill(x, e, off, &v, &p);
 	transmit(x, &p, &rep);
 	if (rep.kind == NIC_A_ACK && (e->opcode == NIC_OP_CAS || e->opcode == NIC_OP_FADD))
@@ -464,7 +464,7 @@ static enum step local_request(struct run *x)
 	case NIC_L_OK:
 		r->backoff_ns = 0;
 		r->fl_cur = 1;
-		r->fault_failed = false;
+		r->fault_failed = 0;
 		nic_req_complete_head(qp);
 		return STEP_ON;
 	case NIC_L_BUSY:

@@ -144,8 +144,8 @@ static bool wait_for_page(struct work *w, const struct nic_fault *f)
 {
 	struct nic_rsp *r = &w->qp->rsp;
 
-	if (r->fault_failed) {
-		r->fault_failed = false;
+	if (r->fault_failed > NIC_FAULT_TRIES) {
+		r->fault_failed = 0;
 		return false;
 	}
 	if (!nic_odp_raise(w->qp, false, f))
@@ -235,6 +235,7 @@ static void ack(struct work *w)
 	struct nic_rsp *r = &w->qp->rsp;
 
 	r->in_msg = !w->p->last;
+	r->fault_failed = 0;
 	r->epsn = (w->p->psn + w->p->n_psn) & NIC_PSN_MASK;
 	if (w->p->last)
 		r->msn = (r->msn + 1) & NIC_PSN_MASK;

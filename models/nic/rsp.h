@@ -34,7 +34,7 @@ struct nic_rsp {
 	uint16_t rwqe;		  /* its counter ... */
 	struct nic_srq *rwqe_srq; /* ... and where it is from; NULL = the QP's own queue */
 	uint32_t fault_token;	  /* waits for the guest to answer this page fault; 0 = none */
-	bool fault_failed;
+	uint8_t fault_failed;	  /* answers "can't be resolved" in a row */
 	uint8_t atomic_next;
 	struct nic_atomic_done atomic[NIC_ATOMICS];
 };
