@@ -74,7 +74,7 @@ struct nic_cq {
 	struct nic_buf buf;
 	uint8_t log_size; /* entries */
 	uint8_t log_cqe;  /* 6 or 7 */
-	uint8_t cqe_sz;	      /* as given */
+	uint8_t cqe_sz;	  /* as given */
 	uint8_t state;	  /* enum nic_cq_state */
 	bool ignore_overrun;
 	uint64_t db_addr; /* doorbell record: consumer index, arm word */

@@ -8,8 +8,9 @@
 #include "models/nic/ring.h"
 #include "models/nic/syndrome.h"
 
-#define PAS_OFF		   272
-#define UMEM_OFF	   0x50 /* of user memory's place in CREATE_CQ and MODIFY_CQ: offset, number */
+#define PAS_OFF 272
+/* Where CREATE_CQ and MODIFY_CQ name user memory: offset, then number */
+#define UMEM_OFF	   0x50
 #define MAX_LOG_CQ_SZ	   22
 #define OP_MODIFY	   0
 #define OP_RESIZE	   1

@@ -100,11 +100,11 @@ struct nic_dw {
 	struct mdl_worker *worker;
 	unsigned idx;
 	struct nic_epoch epoch;
-	struct nic_dbset qps; /* QPs to run, by qpn - table base */
-	struct nic_dbset cqs; /* CQs whose arm doorbell rang; worker 0 only */
+	struct nic_dbset qps;	    /* QPs to run, by qpn - table base */
+	struct nic_dbset cqs;	    /* CQs whose arm doorbell rang; worker 0 only */
 	struct nic_dbset moderated; /* CQs whose event waits for its deadline; worker 0 only */
-	uint64_t moderated_due; /* when to look at those; 0 = nothing waits */
-	void *timers;	      /* data */
+	uint64_t moderated_due;	    /* when to look at those; 0 = nothing waits */
+	void *timers;		    /* data */
 };
 
 struct nic_cmdq; /* cmd.c */
@@ -118,7 +118,7 @@ struct nic {
 	struct nic_dw dw[NIC_MAX_DW];
 
 	struct nic_table table[NIC_T_COUNT];
-	struct nic_qp *_Atomic special[2]; /* QP0 and QP1 */
+	struct nic_qp *_Atomic special[2];	     /* QP0 and QP1 */
 	struct nic_eq *_Atomic event_eq[NIC_EV_MAX]; /* who asked for which event */
 	_Atomic uint32_t
 		*qp_uar; /* by index: UAR the QP's doorbell must come from, plus 1; 0 none */
@@ -126,10 +126,10 @@ struct nic {
 	_Atomic uint64_t eq_db[1 << NIC_LOG_EQ]; /* last doorbell of each EQ, as cq_arm */
 	_Atomic uint64_t eq_pending[(1 << NIC_LOG_EQ) / 64];
 
-	_Atomic uint8_t hca_state; /* enum nic_hca_state; command worker writes */
+	_Atomic uint8_t hca_state;	      /* enum nic_hca_state; command worker writes */
 	_Atomic uint32_t resets, resets_done; /* they differ while objects are torn down */
-	_Atomic uint32_t port_events; /* 1 << enum nic_port_event */
-	uint64_t half_off; /* first half of an 8-byte doorbell; MMIO lock */
+	_Atomic uint32_t port_events;	      /* 1 << enum nic_port_event */
+	uint64_t half_off;		      /* first half of an 8-byte doorbell; MMIO lock */
 	uint8_t half[8];
 	void *memic; /* device memory, MDL_SPACE_LOCAL */
 	int memic_fd;

@@ -8,8 +8,8 @@
 #include "models/nic/cmd.h"
 
 struct nic_ring_src {
-	uint32_t pas_off;  /* of the list in the command */
-	unsigned log_page; /* log2 of the page size less 12, as contexts have it */
+	uint32_t pas_off;     /* of the list in the command */
+	unsigned log_page;    /* log2 of the page size less 12, as contexts have it */
 	unsigned page_offset; /* units of 1/64 page */
 	uint64_t size;
 	bool umem;

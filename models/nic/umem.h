@@ -8,7 +8,7 @@ struct nic;
 
 struct nic_umem {
 	struct nic_obj obj;
-	uint64_t *page; /* address | access bits, as given */
+	uint64_t *page;	   /* address | access bits, as given */
 	uint32_t n, first; /* pages; offset of the memory in the first one */
 	uint8_t shift;
 };

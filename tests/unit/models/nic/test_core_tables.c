@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Fields, number tables, doorbell sets and page lists: what everything else of the NIC stands on. */
+/* Fields, number tables, doorbell sets and page lists: what the rest of the NIC stands on. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
