@@ -67,11 +67,13 @@ def cmd_shell(args: argparse.Namespace) -> int:
 
 
 def cmd_demo(args: argparse.Namespace) -> int:
+    """One table: the program prints its head in the first lab only."""
     what = demo.load()
     wanted = [args.topology] if args.topology else what.topologies
-    for name in wanted:
+    for number, name in enumerate(wanted):
         args.topology = name
-        command = Command(what.command, ["a"], dict(args.env), forward_input=False)
+        env = {"PEERDMA_DEMO_HEADER": "0" if number else "1", **dict(args.env)}
+        command = Command(what.command, ["a"], env, forward_input=False)
         output = _output(args)
         status = _run(args, command, output / name if output else None)
         if status:
