@@ -136,8 +136,13 @@ static struct nic *cable_end_locked(struct nic *nic, unsigned slot)
 static bool update_locked(struct nic *nic, unsigned slot)
 {
 	struct nic_port *p = &nic->port;
-	bool up = atomic_load(&nic->hca_state) == NIC_HCA_INIT && !atomic_load(&p->admin_down);
+	bool up = atomic_load(&nic->hca_state) == NIC_HCA_INIT;
 
+	/* Without a driver the wish is forgotten: tools cannot open a port that is down. */
+	if (!up)
+		atomic_store(&p->admin_down, false);
+	if (atomic_load(&p->admin_down))
+		up = false;
 	atomic_store(&p->cabled_to, cable_end_locked(nic, slot));
 	if (nic_net.slot[slot].was_linked && !mdl_link_is_up(nic->dev))
 		up = false;

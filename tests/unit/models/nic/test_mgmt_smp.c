@@ -150,6 +150,12 @@ static void own_port_down_and_up(void **state)
 	assert_null(nic_net_find_lid(b, 2));
 	in[64 + 33] = 2 << 4;
 	assert_true(nic_mad_local(a, in, out));
+	/* A driver that comes anew finds the port up. */
+	in[64 + 33] = 3 << 4;
+	assert_true(nic_mad_local(a, in, out));
+	rig_driver(a, false);
+	rig_driver(a, true);
+	assert_ptr_equal(nic_net_find_lid(b, 2), a);
 	/* Another's port is not his to set. */
 	in[64 + 33] = 3 << 4;
 	assert_true(rig_mad(b, 0, 2, in, out));
