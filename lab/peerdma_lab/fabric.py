@@ -71,8 +71,8 @@ def config(
 
 
 def default_links(topology: Topology, names: list[str], models: set[str]) -> list[list[str]]:
-    """The accelerators of a node have a private link. In a lab of two nodes, NICs of the same number
-    have a cable; in larger ones no NIC has, so that they share a switch and reach each other.
+    """The accelerators of a node have a private link. In a lab of two nodes, NICs of the same
+    number have a cable; in larger ones no NIC has, so that they share a switch.
     """
     links = []
     for name in names:

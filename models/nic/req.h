@@ -33,8 +33,8 @@ struct nic_req {
 	bool drain_event; /* SQD asked for an event when drained (lead sets it) */
 	bool flushed;	  /* in error and everything flushed */
 	bool stop;	  /* nothing more is sent until an answer or the timer */
-	uint64_t
-		due_ns; /* timer.c: when nic_req_run is to be called even without a kick; 0 = never */
+	/* timer.c: when nic_req_run is to be called even without a kick; 0 = never */
+	uint64_t due_ns;
 	uint64_t hold_ns; /* nothing is sent before (RNR, busy); 0 = free */
 	uint64_t ack_ns;  /* acknowledge time-out; 0 = not running */
 	uint32_t backoff_ns;
