@@ -128,6 +128,8 @@ static void descriptors_with_everything(void **state)
 	for (cmd = 2; cmd <= 16; cmd++)
 		for (i = 1; i <= 16; i++)
 			assert_true(c_call(&f->c, cmd, zero, 32, fds, i, NULL) >= 0);
+	/* The fds of a command are closed after its answer, but before the next command. */
+	assert_int_equal(c_read(&f->c, 0, S_SCRATCH, zero, 8), 0);
 	assert_int_equal(server_fds(&f->s), f->fds);
 	renew(f);
 	/* One too many. */
