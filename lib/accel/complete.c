@@ -14,7 +14,7 @@
 /* How long to look without giving the processor away, and how often to ask the ring for errors. */
 #define SPIN_NS	    20000
 #define ASK_NS	    (2 * 1000 * 1000)
-#define ASK_POLL_MS 1000
+#define ASK_POLL_MS 100
 
 #define LAST_WORD (offsetof(struct accel_cqe, cmd_id) / sizeof(uint64_t))
 
@@ -92,13 +92,16 @@ int pdmai_accel_poll(struct pdmai_accel_ring *ring, struct pdmai_accel_done *don
 	return (int)n;
 }
 
-/* Nothing came: is there a reason why nothing will? */
+/* Nothing came: is there a reason why nothing will? One register read unless there is. */
 static int ask_ring(struct pdmai_accel_ring *ring)
 {
+	uint64_t off = ACCEL_RING(ring->config.idx) + ACCEL_RING_STATUS;
 	const char *bdf = ring->accel->dev->bdf.text;
 	struct pdmai_accel_ring_status s;
 	int ret;
 
+	if (pdmai_accel_read32(ring->accel, off) == ACCEL_RING_RUNNING)
+		return 0;
 	ret = pdmai_accel_ring_state(ring, &s);
 	if (ret)
 		return ret;
@@ -156,7 +159,8 @@ static int poll_ms(int64_t left_ns)
 
 /*
  * An interrupt without a completion is a ring error, or left over from completions taken before.
- * Return: as wait_looking().
+ * The interrupt of an error may have been taken together with that of a completion, hence the look
+ * at the ring every so often. Return: as wait_looking().
  */
 static int wait_interrupt(struct pdmai_accel_ring *ring, int64_t end, struct pdmai_accel_done *done)
 {
@@ -166,22 +170,25 @@ static int wait_interrupt(struct pdmai_accel_ring *ring, int64_t end, struct pdm
 	int64_t now;
 	int ret;
 
-	for (;;) {
+	ret = pdmai_accel_poll(ring, done, 1);
+	while (!ret) {
 		now = pdmai_accel_now_ns();
-		ret = pdmai_accel_poll(ring, done, 1);
-		if (ret)
-			return ret;
-		ret = ask_ring(ring);
-		if (ret && pdmai_accel_poll(ring, done, 1) == 1)
-			return 1;
-		if (ret || now >= end)
-			return ret;
-		if (poll(&p, 1, poll_ms(end - now)) < 0 && errno != EINTR)
+		if (poll(&p, 1, now < end ? poll_ms(end - now) : 0) < 0 && errno != EINTR)
 			return -errno;
 		/* Empty is fine: the look at the queue comes after it in any case. */
 		if (read(p.fd, &count, sizeof(count)) < 0 && errno != EAGAIN)
 			return -errno;
+		ret = pdmai_accel_poll(ring, done, 1);
+		if (ret)
+			return ret;
+		ret = ask_ring(ring);
+		/* What was completed before the error is still good. */
+		if (ret && pdmai_accel_poll(ring, done, 1) == 1)
+			return 1;
+		if (now >= end)
+			break;
 	}
+	return ret;
 }
 
 int pdmai_accel_wait(struct pdmai_accel_ring *ring, int64_t timeout_ns,

@@ -8,6 +8,9 @@
 #include "lib/vfio/compat.h"
 #include "lib/vfio/private.h"
 
+/* So that the size of a request fits its field by far. */
+#define RANGES_MAX 65536
+
 static struct vfio_device_feature *request(unsigned bar, const struct pdmai_bar_range *ranges,
 					   unsigned n)
 {
@@ -33,9 +36,12 @@ static struct vfio_device_feature *request(unsigned bar, const struct pdmai_bar_
 int pdmai_vfio_dmabuf(struct pdmai_dev *dev, unsigned bar, const struct pdmai_bar_range *ranges,
 		      unsigned n, int *ret_fd)
 {
-	struct vfio_device_feature *feature = request(bar, ranges, n);
+	struct vfio_device_feature *feature;
 	int fd, err;
 
+	if (n > RANGES_MAX)
+		return pdmai_fail(E2BIG, "a dma-buf of %u ranges is too much", n);
+	feature = request(bar, ranges, n);
 	if (!feature)
 		return pdmai_fail(ENOMEM, "no memory for %u ranges", n);
 	fd = ioctl(((struct pdmai_vfio_dev *)dev)->fd, VFIO_DEVICE_FEATURE, feature);
