@@ -180,8 +180,8 @@ int mdl_conn_request(struct mdl_conn *c, uint16_t cmd, const void *head, size_t 
 	err = send_message(c, &h, head, head_len, body, body_len, -1);
 
 	pthread_mutex_lock(&c->lock);
-	if (!err)
-		err = wait_answer_locked(c, &r);
+	/* What can't be sent has nobody to read it: the socket thread is about to notice, too. */
+	err = err ? -ENOTCONN : wait_answer_locked(c, &r);
 	if (!r.done)
 		TAILQ_REMOVE(&c->requests, &r, entry);
 	release_locked(c);
