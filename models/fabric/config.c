@@ -113,7 +113,7 @@ static void take_size(struct reader *r, const char *name, struct json_object *v,
 	int shift;
 
 	errno = 0;
-	n = s[0] >= '0' && s[0] <= '9' ? strtoull(s, &end, 10) : 0;
+	n = s && s[0] >= '0' && s[0] <= '9' ? strtoull(s, &end, 10) : 0;
 	shift = n ? size_shift(end) : -1;
 	if (errno || shift < 0 || n > UINT64_MAX >> shift)
 		bad(r, "\"%s\" must be a size such as 256M", name);
