@@ -142,14 +142,18 @@ static int create_node(struct fab_lab *lab, unsigned idx, char *why, size_t n)
 static int join(struct fab_lab *lab, const char *a, const char *b, char *why, size_t n)
 {
 	struct mdl_device *da = fab_lab_find(lab, a), *db = fab_lab_find(lab, b);
-	int err = -ENOENT;
+	int err;
 
-	if (da && db)
-		err = strcmp(mdl_device_model(da), mdl_device_model(db)) != 0 ? -EINVAL :
-										mdl_link(da, db);
+	if (!da || !db) {
+		snprintf(why, n, "link %s to %s: no device of the name %s, or several", a, b,
+			 da ? b : a);
+		return -EINVAL;
+	}
+	err = strcmp(mdl_device_model(da), mdl_device_model(db)) != 0 ? -EINVAL : mdl_link(da, db);
 	if (err)
 		snprintf(why, n, "link %s to %s: %s", a, b, strerror(-err));
-	return err;
+	/* Busy is an end that is linked already, or both ends one: the configuration is wrong. */
+	return err == -EBUSY ? -EINVAL : err;
 }
 
 int fab_lab_create(const struct fab_config *cfg, struct fab_lab **ret_lab, char *why, size_t n)
