@@ -180,6 +180,8 @@ static int run(struct request *r)
 
 	if (!cmd)
 		return fail(r, "a request needs \"cmd\"", NULL);
+	if (!dev && json_object_object_get_ex(r->in, "device", NULL))
+		return fail(r, "\"device\" is not a string", NULL);
 	if (dev) {
 		r->dev = fab_lab_find(r->lab, dev);
 		if (!r->dev)
