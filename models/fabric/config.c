@@ -207,6 +207,27 @@ static void take_config(struct reader *r, struct json_object *o, struct fab_conf
 	take_keys(r, "the configuration", o, keys, sizeof(keys) / sizeof(keys[0]));
 }
 
+static unsigned path_uses(const struct fab_config *cfg, const char *path)
+{
+	unsigned i, k, n = !strcmp(cfg->control, path);
+
+	for (i = 0; i < cfg->n_nodes; i++)
+		for (k = 0; k < cfg->node[i].n_devs; k++)
+			n += !strcmp(cfg->node[i].dev[k].socket, path);
+	return n;
+}
+
+/* The later of two listeners on one path would take it from the earlier without a word. */
+static void check_paths(struct reader *r, const struct fab_config *cfg)
+{
+	unsigned i, k;
+
+	for (i = 0; i < cfg->n_nodes && !r->bad; i++)
+		for (k = 0; k < cfg->node[i].n_devs; k++)
+			if (path_uses(cfg, cfg->node[i].dev[k].socket) > 1)
+				bad(r, "two sockets have the path %s", cfg->node[i].dev[k].socket);
+}
+
 static struct json_object *read_json(const char *path, char *why, size_t n, int *ret_err)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -238,6 +259,8 @@ int fab_config_load(const char *path, struct fab_config **ret_cfg, char *why, si
 	cfg = calloc(1, sizeof(*cfg));
 	if (cfg)
 		take_config(&r, o, cfg);
+	if (cfg && !r.bad)
+		check_paths(&r, cfg);
 	json_object_put(o);
 	if (!cfg || r.bad) {
 		err = cfg ? -EINVAL : -ENOMEM;
