@@ -278,6 +278,8 @@ void mdl_client_gone(struct mdl_device *dev)
 
 	pthread_rwlock_wrlock(&node->lock);
 	dev->attached = false;
+	/* With its windows gone old work fails because of the client, not of its addresses. */
+	atomic_fetch_add(&dev->gen, 1);
 	mdl_windows_unmap_all(&dev->windows, &node->backings);
 	if (node->ram_backing && !node_has_client_locked(node)) {
 		mdl_backing_put(&node->backings, node->ram_backing);
