@@ -11,15 +11,17 @@
 #include <sys/eventfd.h>
 #include <sys/queue.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "models/common/proto.h"
 #include "models/common/worker.h"
+#include "util/unix_listen.h"
 
-#define RX_SIZE		  (64u * 1024u)
+#define RX_SIZE (64u * 1024u)
+/* Clients that wait for the present one to go */
+#define BACKLOG		  4
 #define REQUEST_TIMEOUT_S 10
 /* As for workers: look at the socket for a while before sleeping, less after looking in vain. */
 #define SPIN_MAX_NS 100000u
@@ -473,29 +475,6 @@ static void *conn_main(void *arg)
 	return NULL;
 }
 
-/* A stale socket file of an earlier run goes; anything else at the path stays and is an error. */
-static int listen_at(const char *path)
-{
-	struct sockaddr_un sa = { .sun_family = AF_UNIX };
-	struct stat st;
-	int fd, err;
-
-	if (strlen(path) >= sizeof(sa.sun_path))
-		return -ENAMETOOLONG;
-	strcpy(sa.sun_path, path);
-	if (!lstat(path, &st) && S_ISSOCK(st.st_mode))
-		unlink(path);
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return -errno;
-	if (bind(fd, (struct sockaddr *)&sa, sizeof(sa)) || listen(fd, 4)) {
-		err = -errno;
-		close(fd);
-		return err;
-	}
-	return fd;
-}
-
 static void conn_free(struct mdl_conn *c)
 {
 	if (c->listen_fd >= 0) {
@@ -523,7 +502,7 @@ static int conn_init(struct mdl_conn *c, const char *path)
 	c->stop_fd = eventfd(0, EFD_CLOEXEC);
 	if (c->stop_fd < 0)
 		return -errno;
-	c->listen_fd = listen_at(path);
+	c->listen_fd = util_unix_listen(path, BACKLOG);
 	if (c->listen_fd < 0)
 		return c->listen_fd;
 	strcpy(c->path, path);
