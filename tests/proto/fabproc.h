@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A peerdma-fabric process in a directory of its own, and its control socket. All waiting has an end:
- * PROC_WAIT_MS, generous for a loaded machine.
+ * A peerdma-fabric process in a directory of its own, and its control socket. All waiting has an
+ * end: PROC_WAIT_MS, generous for a loaded machine.
  */
 #ifndef PEERDMA_TESTS_PROTO_FABPROC_H
 #define PEERDMA_TESTS_PROTO_FABPROC_H

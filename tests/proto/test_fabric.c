@@ -26,11 +26,12 @@
 #define NODE(devices)	 "{\"name\":\"a\",\"devices\":[" devices "]}"
 #define LAB(nodes, more) "{\"control\":\"control\",\"nodes\":[" nodes "]" more "}"
 
+/* clang-format off */
 static const char config[] = LAB(
-	"{\"name\":\"a\",\"devices\":[" ACC("x") "," ACC(
-		"y") "]},"
-		     "{\"name\":\"b\",\"devices\":[{\"name\":\"x\",\"model\":\"nic\",\"socket\":\"b.x\"}]}",
-	"");
+	"{\"name\":\"a\",\"devices\":[" ACC("x") "," ACC("y") "]},"
+	"{\"name\":\"b\",\"devices\":["
+		"{\"name\":\"x\",\"model\":\"nic\",\"socket\":\"b.x\"}]}", "");
+/* clang-format on */
 
 /* One process serves all tests of the control socket: it must survive every one of them. */
 static struct proc proc;

@@ -28,17 +28,18 @@
 	"{\"name\":\"" name "\",\"model\":\"accel\",\"socket\":\"" name "\",\"vram\":\"64M\"" more \
 	"}"
 
+/* clang-format off */
 static const char config[] =
 	"{\"control\":\"control\",\"nodes\":["
-	"{\"name\":\"a\",\"devices\":[" ACC("acc0", ",\"switch\":\"s\"") "," ACC(
-		"acc1",
-		",\"switch\":\"s\"") "," ACC("acc2",
-					     "") "]},"
-						 "{\"name\":\"b\",\"host_bridge_p2p\":true,\"devices\":[" ACC(
-							 "far0",
-							 "") "," ACC("far1",
-								     "") "]}"
-									 "],\"links\":[[\"a/acc0\",\"a/acc1\"]]}";
+	"{\"name\":\"a\",\"devices\":["
+		ACC("acc0", ",\"switch\":\"s\"") ","
+		ACC("acc1", ",\"switch\":\"s\"") ","
+		ACC("acc2", "") "]},"
+	"{\"name\":\"b\",\"host_bridge_p2p\":true,\"devices\":["
+		ACC("far0", "") ","
+		ACC("far1", "") "]}],"
+	"\"links\":[[\"a/acc0\",\"a/acc1\"]]}";
+/* clang-format on */
 
 enum { ACC0, ACC1, ACC2, FAR0, FAR1, N_ACCS };
 static const char *const names[] = { "acc0", "acc1", "acc2", "far0", "far1" };
