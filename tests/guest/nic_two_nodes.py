@@ -54,7 +54,6 @@ def serve_and_ask(server: list[str], client: list[str]) -> Callable[[], None]:
 
 
 PEER_B = ADDRESS["b"]
-SIZE = ["-s", "65536", "-n", "500"]
 TESTS: dict[str, Callable[[], None]] = {
     "ipoib": ipoib,
     "rping": serve_and_ask(
@@ -68,10 +67,6 @@ TESTS: dict[str, Callable[[], None]] = {
     "ud_pingpong": serve_and_ask(
         ["ibv_ud_pingpong", "-e", "-c", "-n", "50", "-p", "18516"],
         ["ibv_ud_pingpong", "-e", "-c", "-n", "50", "-p", "18516", PEER_B],
-    ),
-    "write_bandwidth_by_connection_manager": serve_and_ask(
-        ["ib_write_bw", "-R", "-p", "18517", *SIZE],
-        ["ib_write_bw", "-R", "-p", "18517", *SIZE, PEER_B],
     ),
 }
 

@@ -72,13 +72,24 @@ def pingpong(kind: str, *args: str) -> Callable[[], None]:
     return run
 
 
+def perftest(program: str, port: int, *args: str) -> str:
+    """perftest gives up where it can't calibrate its clock, which a busy host makes it: again."""
+    for _ in range(8):
+        try:
+            return pair(program, port, *args)
+        except AssertionError as error:
+            if "Correlation coefficient" not in str(error):
+                raise
+    raise AssertionError(f"{program} could not calibrate its clock")
+
+
 def write_bandwidth() -> None:
-    said = pair("ib_write_bw", 18516, "-s", "65536", "-n", "200")
+    said = perftest("ib_write_bw", 18516, "-s", "65536", "-n", "200")
     assert "65536      200" in said, said
 
 
 def read_latency() -> None:
-    said = pair("ib_read_lat", 18517, "-s", "8", "-n", "50")
+    said = perftest("ib_read_lat", 18517, "-s", "8", "-n", "50")
     assert " 8       50" in said, said
 
 
