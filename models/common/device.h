@@ -25,6 +25,7 @@
 
 struct json_object;
 struct mdl_device;
+struct mdl_dma;
 struct mdl_node;
 
 #define MDL_MAX_BARS	6
@@ -135,6 +136,11 @@ void mdl_device_reset(struct mdl_device *dev, enum mdl_reset kind);
  * of range is counted and ignored.
  */
 void mdl_irq_raise(struct mdl_device *dev, unsigned vec);
+/*
+ * The same for work that has permission d: nothing happens if the device was reset since
+ * mdl_dma_begin(). Once a reset has returned nothing is raised for what was begun before it.
+ */
+void mdl_irq_raise_for(const struct mdl_dma *d, unsigned vec);
 
 /* Add n to counter idx of desc->counter_names. Any thread. */
 void mdl_count_add(struct mdl_device *dev, unsigned idx, uint64_t n);

@@ -1,5 +1,10 @@
 // SPDX-License-Identifier: MIT
-/* MSI-X: an eventfd a vector, and a pending bit for each that was raised while not armed. */
+/*
+ * MSI-X: an eventfd a vector, and a pending bit for each that was raised while not armed.
+ *
+ * A reset moves the device's generation on before it takes the lock here (mdl_irq_reset), so what
+ * is raised for a generation is either done by then or finds, under the lock, that it is too late.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -44,7 +49,8 @@ static void fire_locked(struct mdl_irq *irq, unsigned vec)
 	set_pending(irq, vec, false);
 }
 
-void mdl_irq_raise(struct mdl_device *dev, unsigned vec)
+/* d NULL: whatever the device's generation is. */
+static void raise_for(struct mdl_device *dev, const struct mdl_dma *d, unsigned vec)
 {
 	struct mdl_irq *irq = &dev->irq;
 	struct mdl_fault_hit hit;
@@ -53,15 +59,29 @@ void mdl_irq_raise(struct mdl_device *dev, unsigned vec)
 		irq->bad_vector++;
 		return;
 	}
+	if (d && !mdl_dma_valid(d))
+		return;
 	irq->raised++;
 	if (mdl_fault_point(dev, MDL_F_IRQ, &hit) && hit.action == MDL_FAULT_DROP)
 		return;
 	pthread_mutex_lock(&irq->lock);
-	if (irq->fd[vec] >= 0)
+	if (d && !mdl_dma_valid(d))
+		; /* a reset came in between */
+	else if (irq->fd[vec] >= 0)
 		fire_locked(irq, vec);
 	else
 		set_pending(irq, vec, true);
 	pthread_mutex_unlock(&irq->lock);
+}
+
+void mdl_irq_raise(struct mdl_device *dev, unsigned vec)
+{
+	raise_for(dev, NULL, vec);
+}
+
+void mdl_irq_raise_for(const struct mdl_dma *d, unsigned vec)
+{
+	raise_for(d->dev, d, vec);
 }
 
 static void replace_fd(int *slot, int fd)

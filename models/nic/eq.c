@@ -20,8 +20,7 @@ static bool is_full(const struct nic_eq *eq)
 static void fire_locked(struct nic_eq *eq)
 {
 	eq->armed = false;
-	if (mdl_dma_valid(&eq->dma))
-		mdl_irq_raise(eq->nic->dev, eq->vector);
+	mdl_irq_raise_for(&eq->dma, eq->vector);
 }
 
 static void write_entry(struct nic_eq *eq, uint8_t *e)

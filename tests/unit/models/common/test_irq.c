@@ -4,6 +4,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -102,6 +105,80 @@ static void reset_forgets_pending_and_keeps_armed(void **state)
 	close(fd);
 }
 
+static void nothing_for_work_of_before_a_reset(void **state)
+{
+	struct tdev *t = *state;
+	int fd = arm(t, 2);
+	struct mdl_dma d;
+
+	mdl_dma_begin(&d, t->dev);
+	mdl_irq_raise_for(&d, 2);
+	assert_int_equal(count(fd), 1);
+	mdl_device_reset(t->dev, MDL_RESET_FLR);
+	mdl_irq_raise_for(&d, 2);
+	mdl_irq_raise_for(&d, 1);
+	assert_int_equal(count(fd), 0);
+	assert_false(pba(t, 1));
+	mdl_dma_begin(&d, t->dev);
+	mdl_irq_raise_for(&d, 2);
+	mdl_irq_raise_for(&d, 1);
+	assert_int_equal(count(fd), 1);
+	assert_true(pba(t, 1));
+	mdl_irq_raise_for(&d, TDEV_VECTORS);
+	assert_int_equal(t->dev->irq.bad_vector, 1);
+	close(fd);
+}
+
+struct raiser {
+	struct mdl_dma d;
+	_Atomic unsigned rounds;
+	atomic_bool stop;
+};
+
+static void *raise_on(void *arg)
+{
+	struct raiser *r = arg;
+
+	while (!r->stop) {
+		mdl_irq_raise_for(&r->d, 0);
+		mdl_irq_raise_for(&r->d, 1);
+		r->rounds++;
+	}
+	return NULL;
+}
+
+static void wait_rounds(struct raiser *r, unsigned n)
+{
+	unsigned from = r->rounds;
+
+	while (r->rounds - from < n)
+		sched_yield();
+}
+
+/* Work that goes on while the reset comes: with the lock it can't slip in behind the check. */
+static void a_reset_is_an_end_for_racing_work(void **state)
+{
+	struct tdev *t = *state;
+	int fd = arm(t, 0), i;
+	struct raiser r = { 0 };
+	pthread_t thread;
+
+	for (i = 0; i < 200; i++) {
+		r.stop = false;
+		mdl_dma_begin(&r.d, t->dev);
+		assert_int_equal(pthread_create(&thread, NULL, raise_on, &r), 0);
+		wait_rounds(&r, 3);
+		mdl_device_reset(t->dev, MDL_RESET_FLR);
+		assert_true(count(fd) > 0);
+		wait_rounds(&r, 3);
+		r.stop = true;
+		pthread_join(thread, NULL);
+		assert_int_equal(count(fd), 0);
+		assert_false(pba(t, 1));
+	}
+	close(fd);
+}
+
 static void vectors_out_of_range(void **state)
 {
 	struct tdev *t = *state;
@@ -179,6 +256,8 @@ int main(void)
 		T(armed_vector_fires),
 		T(unarmed_vector_is_latched_once),
 		T(reset_forgets_pending_and_keeps_armed),
+		T(nothing_for_work_of_before_a_reset),
+		T(a_reset_is_an_end_for_racing_work),
 		T(vectors_out_of_range),
 		T(full_eventfd_does_not_block),
 		T(only_eventfds_are_taken),
