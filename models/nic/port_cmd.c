@@ -9,8 +9,7 @@
 #include "models/nic/syndrome.h"
 
 #define ALL_INDICES	   0xffffu
-#define GID_OFF		   0x10
-#define PKEY_OFF	   0x10
+#define TABLE_OFF	   16u /* of GIDs or partition keys in an answer */
 #define SPEED_UNIT_100MBPS 1000
 
 static uint8_t own_port(struct nic_cmd *c)
@@ -89,46 +88,48 @@ static void put_gid(const struct nic_port *p, uint32_t i, uint8_t *gid)
 	mlx5_set64(gid, 8, p->guid);
 }
 
+/* Which entries of a table of `size` a command asks for, and whether its answer has room. */
+static uint8_t table_range(struct nic_cmd *c, uint32_t size, uint32_t entry, uint32_t *i,
+			   uint32_t *ret_n)
+{
+	uint8_t st = own_port(c);
+
+	*ret_n = 1;
+	if (*i == ALL_INDICES) {
+		*i = 0;
+		*ret_n = size;
+	}
+	if (st)
+		return st;
+	if (*i > size - *ret_n)
+		return nic_fail(c, NIC_BAD_PARAM, SYN_INDEX);
+	if ((c->out_len - TABLE_OFF) / entry < *ret_n)
+		return nic_fail(c, NIC_BAD_OUTP_LEN, SYN_OUT_LEN);
+	return NIC_OK;
+}
+
 uint8_t nic_cmd_query_vport_gid(struct nic_cmd *c)
 {
-	uint32_t i = (uint32_t)mlx5_get(c->in, MLX5_QUERY_HCA_VPORT_GID_IN_GID_INDEX);
-	uint32_t n = 1, j;
-	uint8_t st = own_port(c);
+	uint32_t i = (uint32_t)mlx5_get(c->in, MLX5_QUERY_HCA_VPORT_GID_IN_GID_INDEX), n, j;
+	uint8_t st = table_range(c, NIC_GIDS, 16, &i, &n);
 
 	if (st)
 		return st;
-	if (i == ALL_INDICES) {
-		i = 0;
-		n = NIC_GIDS;
-	}
-	if (i > NIC_GIDS - n)
-		return nic_fail(c, NIC_BAD_PARAM, SYN_INDEX);
-	if ((c->out_len - 16) / 16 < n)
-		return nic_fail(c, NIC_BAD_OUTP_LEN, SYN_OUT_LEN);
 	for (j = 0; j < n; j++)
-		put_gid(&c->nic->port, i + j, c->out + GID_OFF + j * 16);
+		put_gid(&c->nic->port, i + j, c->out + TABLE_OFF + j * 16);
 	mlx5_set(c->out, MLX5_QUERY_HCA_VPORT_GID_OUT_GIDS_NUM, n);
 	return NIC_OK;
 }
 
 uint8_t nic_cmd_query_vport_pkey(struct nic_cmd *c)
 {
-	uint32_t i = (uint32_t)mlx5_get(c->in, MLX5_QUERY_HCA_VPORT_PKEY_IN_PKEY_INDEX);
-	uint32_t n = 1, j;
-	uint8_t st = own_port(c);
+	uint32_t i = (uint32_t)mlx5_get(c->in, MLX5_QUERY_HCA_VPORT_PKEY_IN_PKEY_INDEX), n, j;
+	uint8_t st = table_range(c, NIC_PKEYS, 4, &i, &n);
 
 	if (st)
 		return st;
-	if (i == ALL_INDICES) {
-		i = 0;
-		n = NIC_PKEYS;
-	}
-	if (i > NIC_PKEYS - n)
-		return nic_fail(c, NIC_BAD_PARAM, SYN_INDEX);
-	if ((c->out_len - 16) / 4 < n)
-		return nic_fail(c, NIC_BAD_OUTP_LEN, SYN_OUT_LEN);
 	for (j = 0; j < n; j++)
-		mlx5_set32(c->out, PKEY_OFF + j * 4, atomic_load(&c->nic->port.pkey[i + j]));
+		mlx5_set32(c->out, TABLE_OFF + j * 4, atomic_load(&c->nic->port.pkey[i + j]));
 	return NIC_OK;
 }
 

@@ -6,19 +6,21 @@
 #include "models/nic/internal.h"
 #include "models/nic/syndrome.h"
 
-#define DATA_OFF  16
-#define OP_WRITE  0
-#define OP_READ	  1
-#define PROTO_IB  1
-#define WIDTH_4X  (1u << 1)
-#define WIDTHS	  (1u << 0 | WIDTH_4X)
-#define SPEED_HDR (1u << 6)
-#define SPEEDS	  0x7f
-#define MTU_BYTES 4096
-#define VLS	  4 /* code: VL0-VL7 */
-#define GROUP_IB  0x20
-#define OPER_UP	  1
-#define OPER_DOWN 2
+#define DATA_OFF   16
+#define OP_WRITE   0
+#define OP_READ	   1
+#define PROTO_IB   1
+#define WIDTH_4X   (1u << 1)
+#define WIDTHS	   (1u << 0 | WIDTH_4X)
+#define SPEED_HDR  (1u << 6)
+#define SPEEDS	   0x7f
+#define MTU_BYTES  4096
+#define VLS	   4 /* code: VL0-VL7 */
+#define GROUP_IB   0x20
+#define OPER_UP	   1
+#define OPER_DOWN  2
+#define ADMIN_UP   1
+#define ADMIN_DOWN 2
 
 struct reg {
 	uint16_t id, size;
@@ -64,14 +66,33 @@ static uint8_t pvlc(struct nic_cmd *c, const uint8_t *in, uint8_t *out)
 	return own_port(c, in);
 }
 
+/* Only "up" and "down" can be asked for; which changes are told of is fixed. */
+static uint8_t paos_set(struct nic_cmd *c, const uint8_t *in)
+{
+	uint32_t admin = (uint32_t)mlx5_get(in, MLX5_PAOS_ADMIN_STATUS);
+
+	if (!mlx5_get(in, MLX5_PAOS_ASE))
+		return NIC_OK;
+	if (admin != ADMIN_UP && admin != ADMIN_DOWN)
+		return nic_fail(c, NIC_BAD_PARAM, SYN_ABSENT);
+	atomic_store(&c->nic->port.admin_down, admin == ADMIN_DOWN);
+	nic_port_update(c->nic);
+	return NIC_OK;
+}
+
 static uint8_t paos(struct nic_cmd *c, const uint8_t *in, uint8_t *out)
 {
-	bool up = atomic_load(&c->nic->port.state) == NIC_PS_ACTIVE;
+	struct nic_port *p = &c->nic->port;
+	uint8_t st = own_port(c, in);
+	bool up;
 
+	if (!st && c->op_mod == OP_WRITE)
+		st = paos_set(c, in);
+	up = atomic_load(&p->state) == NIC_PS_ACTIVE;
 	mlx5_set(out, MLX5_PAOS_LOCAL_PORT, 1);
-	mlx5_set(out, MLX5_PAOS_ADMIN_STATUS, OPER_UP);
+	mlx5_set(out, MLX5_PAOS_ADMIN_STATUS, atomic_load(&p->admin_down) ? ADMIN_DOWN : ADMIN_UP);
 	mlx5_set(out, MLX5_PAOS_OPER_STATUS, up ? OPER_UP : OPER_DOWN);
-	return own_port(c, in);
+	return st;
 }
 
 static uint64_t capped(const struct nic_port *p, enum nic_port_count i, mlx5_field f)

@@ -279,6 +279,65 @@ static void teardown_frees_everything(void **state)
 	assert_int_equal(nic->mem_used, 0);
 }
 
+/* PAOS: bits 11:8 the wish, 3:0 what is; 1 up, 2 down. Bit 31 of the next word: take the wish. */
+static uint8_t paos(bool write, uint32_t admin, bool take)
+{
+	start(0x805, 0, write ? 0 : 1);
+	put32(8, 0x5006);
+	put32(0x10, 1u << 16 | admin << 8);
+	put32(0x14, (uint32_t)take << 31);
+	return go();
+}
+
+static void the_guest_takes_its_port_down(void **state)
+{
+	assert_int_equal(paos(false, 0, false), 0);
+	assert_int_equal(got32(0x10), 1u << 16 | 1u << 8 | 1);
+	assert_int_equal(paos(true, 2, false), 0); /* not taken */
+	assert_int_equal(atomic_load(&nic->port.state), 4);
+	assert_int_equal(paos(true, 2, true), 0);
+	assert_int_equal(got32(0x10), 1u << 16 | 2u << 8 | 2);
+	assert_int_equal(atomic_load(&nic->port.state), 1);
+	assert_int_equal(atomic_load(&nic->port.phys), 3);
+	assert_int_equal(paos(true, 3, true), 0x03);
+	assert_int_equal(atomic_load(&nic->port.state), 1);
+	assert_int_equal(paos(true, 1, true), 0);
+	assert_int_equal(atomic_load(&nic->port.state), 4);
+	start(0x805, 0, 0);
+	put32(8, 0x5006);
+	put32(0x10, 2u << 16 | 2u << 8); /* port 2 */
+	put32(0x14, 1u << 31);
+	assert_int_equal(go(), 0x03);
+	assert_int_equal(atomic_load(&nic->port.state), 4);
+}
+
+static uint8_t port_table(uint16_t opcode, uint32_t idx, uint32_t out_len)
+{
+	start(opcode, 0, 0);
+	put32(0x0c, idx);
+	return go_sized(sizeof(in), out_len);
+}
+
+static void port_tables_have_ends(void **state)
+{
+	static const struct {
+		uint16_t opcode, entries, bytes;
+	} table[] = { { 0x764, 8, 16 }, { 0x765, 128, 4 } };
+	uint32_t i, all;
+
+	for (i = 0; i < 2; i++) {
+		all = 0x10u + table[i].entries * table[i].bytes;
+		assert_int_equal(port_table(table[i].opcode, 0, 0x10u + table[i].bytes), 0);
+		assert_int_equal(port_table(table[i].opcode, table[i].entries - 1u, all), 0);
+		assert_int_equal(port_table(table[i].opcode, table[i].entries, all), 0x03);
+		assert_int_equal(port_table(table[i].opcode, 0xfffe, all), 0x03);
+		assert_int_equal(port_table(table[i].opcode, 0xffff, all), 0);
+		assert_int_equal(port_table(table[i].opcode, 0xffff, all - 1), 0x51);
+	}
+	assert_int_equal(port_table(0x765, 0, 0x14), 0);
+	assert_int_equal(got32(0x10), 0xffff);
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, bring_up, take_down)
 
 int main(void)
@@ -293,6 +352,8 @@ int main(void)
 		CASE(queue_creation_checks_its_references),
 		CASE(transitions_go_by_the_table),
 		CASE(teardown_frees_everything),
+		CASE(the_guest_takes_its_port_down),
+		CASE(port_tables_have_ends),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
