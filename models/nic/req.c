@@ -223,14 +223,25 @@ static void fill(struct run *x, const struct nic_inflight *e, uint64_t off, stru
 	};
 }
 
+static void count_packets(struct nic *from, struct nic *to, uint64_t len, uint32_t n)
+{
+	nic_port_count_add(&from->port, NIC_PC_XMIT_DATA, len / 4);
+	nic_port_count_add(&from->port, NIC_PC_XMIT_PKTS, n);
+	nic_port_count_add(&from->port, NIC_PC_UCAST_XMIT, n);
+	nic_port_count_add(&to->port, NIC_PC_RCV_DATA, len / 4);
+	nic_port_count_add(&to->port, NIC_PC_RCV_PKTS, n);
+	nic_port_count_add(&to->port, NIC_PC_UCAST_RCV, n);
+}
+
+/* The payload of a READ is in its answer. */
 static void count_traffic(struct nic *from, struct nic *to, const struct nic_pkt *p)
 {
-	nic_port_count_add(&from->port, NIC_PC_XMIT_DATA, p->iov->len / 4);
-	nic_port_count_add(&from->port, NIC_PC_XMIT_PKTS, p->n_psn);
-	nic_port_count_add(&from->port, NIC_PC_UCAST_XMIT, p->n_psn);
-	nic_port_count_add(&to->port, NIC_PC_RCV_DATA, p->iov->len / 4);
-	nic_port_count_add(&to->port, NIC_PC_RCV_PKTS, p->n_psn);
-	nic_port_count_add(&to->port, NIC_PC_UCAST_RCV, p->n_psn);
+	if (p->opcode == NIC_OP_READ) {
+		count_packets(from, to, 0, 1);
+		count_packets(to, from, p->iov->len, p->n_psn);
+	} else {
+		count_packets(from, to, p->iov->len, p->n_psn);
+	}
 }
 
 /* Deliver the whole run. */

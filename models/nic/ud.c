@@ -170,6 +170,7 @@ static void deliver_locked(struct nic_qp *qp, const struct nic_dgram *g, struct 
 	syn = scatter(qp, g, &e, data);
 	nic_port_count_add(&qp->nic->port, NIC_PC_RCV_DATA, data->len / 4);
 	nic_port_count_add(&qp->nic->port, NIC_PC_RCV_PKTS, 1);
+	nic_port_count_add(&qp->nic->port, g->mcast ? NIC_PC_MCAST_RCV : NIC_PC_UCAST_RCV, 1);
 	complete(qp, g, &e, (uint32_t)data->len, syn);
 	if (syn == NIC_S_LOCAL_PROT)
 		nic_qp_error(qp, 0);
@@ -202,7 +203,6 @@ static void to_member(void *arg, struct nic *nic, uint32_t qpn)
 
 	if (!qp || (nic == m->from->nic && m->from->block_lb_mc))
 		return;
-	nic_port_count_add(&nic->port, NIC_PC_MCAST_RCV, 1);
 	nic_ud_deliver(nic, qp, m->g, m->data);
 }
 
@@ -252,7 +252,6 @@ static void put_on_wire(struct nic_qp *qp, const struct nic_dgram *g, struct nic
 	if (g->mcast) {
 		struct mcast m = { qp, g, data };
 
-		nic_port_count_add(&qp->nic->port, NIC_PC_MCAST_XMIT, 1);
 		nic_net_mcast(qp->nic, g->grh_bytes + 24, g->dlid, to_member, &m);
 		return;
 	}
@@ -273,6 +272,7 @@ static void transmit(struct nic_qp *qp, const struct nic_dgram *g, struct nic_io
 
 	nic_port_count_add(&qp->nic->port, NIC_PC_XMIT_DATA, data->len / 4);
 	nic_port_count_add(&qp->nic->port, NIC_PC_XMIT_PKTS, 1);
+	nic_port_count_add(&qp->nic->port, g->mcast ? NIC_PC_MCAST_XMIT : NIC_PC_UCAST_XMIT, 1);
 	if (nic_cable_clean(qp->nic, NIC_F_CABLE_TX, 1, &hit)) {
 		put_on_wire(qp, g, data);
 		return;
