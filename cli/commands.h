@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: MIT */
+/* Every command, one line each; each is defined in cmd_NAME.c. */
+#ifndef PEERDMA_CLI_COMMANDS_H
+#define PEERDMA_CLI_COMMANDS_H
+
+#include "cli/cli.h"
+
+extern const struct cli_command cli_cmd_completion;
+extern const struct cli_command cli_cmd_help;
+
+#endif
