@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/* What the parts of the library share in a context. */
+#ifndef PEERDMA_LIB_CORE_CTX_H
+#define PEERDMA_LIB_CORE_CTX_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "lib/core/error.h"
+#include "peerdma/context.h"
+
+struct pdmai_event_queue;
+struct pdmai_device;
+
+TAILQ_HEAD(pdmai_devices, pdmai_device);
+
+struct pdma_ctx {
+	char *sysroot; /* "/" or a directory without a slash at its end */
+	char *sysfs;   /* "/sys" or "SYSROOT/sys"; root for lib/sysfs */
+	bool live;     /* the machine we run on, not a captured tree */
+	/*
+	 * Recursive: guards regions, memory regions, devices and what they know of each other.
+	 * Taken before any other lock.
+	 */
+	pthread_mutex_t lock;
+	struct pdmai_event_queue *events;
+	struct pdmai_devices devices; /* open ones */
+	struct pdmai_vfio *vfio;      /* since the first device that needs it */
+	uint64_t next_id;	      /* of a backing */
+};
+
+static inline void pdmai_ctx_lock(struct pdma_ctx *ctx)
+{
+	pthread_mutex_lock(&ctx->lock);
+}
+
+static inline void pdmai_ctx_unlock(struct pdma_ctx *ctx)
+{
+	pthread_mutex_unlock(&ctx->lock);
+}
+
+/*
+ * Take over a caller's options that start with their size: to is zeroed, as much as from has is
+ * copied. min is the size of the first version. from may be NULL.
+ * Return: 0; -EINVAL: too short, or bytes this version does not know are not zero.
+ */
+int pdmai_options_copy(void *to, size_t size, const void *from, size_t min);
+
+/* Need the live machine. Return: 0; -EOPNOTSUPP with a sentence naming what. */
+int pdmai_ctx_need_live(const struct pdma_ctx *ctx, const char *what);
+
+#endif
