@@ -22,7 +22,9 @@ enum pdma_event_type {
 	PDMA_EVENT_REGION_REVOKED = 1,
 	/* remote and local access through mr has ended; mr must still be deregistered */
 	PDMA_EVENT_MR_REVOKED = 2,
-	/* the kernel asks for the region's device (driver unbind, unplug) and waits for its close */
+	/*
+	 * the kernel asks for the region's device (driver unbind, unplug) and waits for its close
+	 */
 	PDMA_EVENT_DEVICE_WANTED = 3,
 	/* the device of the region reported a fatal PCI error; a revoke follows */
 	PDMA_EVENT_DEVICE_ERROR = 4,
