@@ -70,6 +70,9 @@ struct nic_mkey {
 	uint8_t psv_bsf[64]; /* kept for QUERY_MKEY; signatures are absent */
 };
 
+/* Key of an entry that is no range but tells of those after it: a repeat block. */
+#define NIC_KLM_REPEAT 0x400u
+
 #define NIC_MTT_READ  1ull
 #define NIC_MTT_WRITE 2ull
 #define NIC_MTT_ADDR  (~7ull)

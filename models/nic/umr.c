@@ -20,6 +20,7 @@
 #define OCTO	    16u
 #define UNIT	    4u /* octowords a list grows by */
 #define CHUNK	    4096u
+#define ANY_QP	    0xffffffu
 
 enum {
 	M_LEN = 1 << 0,
@@ -88,7 +89,7 @@ static bool allowed(const struct umr *u, const struct nic_mkey *mk)
 		return false;
 	if ((u->flags & F_FREE && !mk->free) || (u->flags & F_NOT_FREE && mk->free))
 		return false;
-	if (u->flags & F_CHECK_QPN && mk->qpn != qp->obj.id)
+	if (u->flags & F_CHECK_QPN && (mk->qpn & ANY_QP) != ANY_QP && mk->qpn != qp->obj.id)
 		return false;
 	if (!(u->mask & M_KEY) && !privileged(qp) && mk->variant != (u->key & 0xff))
 		return false;

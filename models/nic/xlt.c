@@ -178,22 +178,94 @@ static enum nic_xlt walk_ksm(struct walk *w, const struct nic_mkey *mk, uint64_t
 	return r;
 }
 
+/*
+ * A repeat block (KH mlx5_wqe_umr_repeat_block_seg, as the list's entry shows it): the pieces after
+ * it, each a stride further on in every round.
+ */
+struct repeat {
+	const struct nic_klm *piece;
+	uint32_t n, rounds;
+	uint64_t round; /* bytes of one */
+};
+
+static uint32_t piece_len(const struct nic_klm *k)
+{
+	return k->len & 0xffff;
+}
+
+static uint32_t piece_stride(const struct nic_klm *k)
+{
+	return k->len >> 16;
+}
+
+/*
+ * Is entry i of the list one? Return: false if not; the pieces lie within the list. A block with an
+ * empty piece covers nothing: each step of a walk must get on.
+ */
+static bool is_repeat(const struct nic_mkey *mk, uint32_t i, struct repeat *rp)
+{
+	const struct nic_klm *k = &mk->klm[i];
+	uint32_t j, left = mk->n_xlt - i - 1;
+	bool empty = false;
+
+	if (k->key != NIC_KLM_REPEAT)
+		return false;
+	*rp = (struct repeat){ .piece = k + 1, .n = k->va & 0xffff, .rounds = k->va >> 32 };
+	if (rp->n > left)
+		rp->n = left;
+	for (j = 0; j < rp->n; j++) {
+		rp->round += piece_len(&rp->piece[j]);
+		empty |= !piece_len(&rp->piece[j]);
+	}
+	if (empty)
+		rp->round = 0;
+	return true;
+}
+
+/* Bytes [off, off + len) of the block, which has them. */
+static enum nic_xlt walk_repeat(struct walk *w, const struct repeat *rp, uint64_t off, uint64_t len)
+{
+	uint64_t turn = off / rp->round, n;
+	enum nic_xlt r = NIC_XLT_OK;
+	uint32_t j;
+
+	for (off %= rp->round; !r && len && !w->full; turn++) {
+		for (j = 0; !r && len && !w->full && j < rp->n; j++) {
+			const struct nic_klm *k = &rp->piece[j];
+
+			if (off >= piece_len(k)) {
+				off -= piece_len(k);
+				continue;
+			}
+			n = piece_len(k) - off;
+			n = n < len ? n : len;
+			r = walk_inner(w, k->key, k->va + turn * piece_stride(k) + off, n);
+			off = 0;
+			len -= n;
+		}
+	}
+	return r;
+}
+
 static enum nic_xlt walk_klm(struct walk *w, const struct nic_mkey *mk, uint64_t va, uint64_t len)
 {
 	uint64_t off = va - mk->start, n;
 	enum nic_xlt r = NIC_XLT_OK;
+	struct repeat rp;
 	uint32_t i;
 
 	for (i = 0; !r && len && !w->full && i < mk->n_xlt && mk->klm; i++) {
 		const struct nic_klm *k = &mk->klm[i];
+		bool repeat = is_repeat(mk, i, &rp);
+		uint64_t size = repeat ? rp.round * rp.rounds : k->len;
 
-		if (off >= k->len) {
-			off -= k->len;
+		i += repeat ? rp.n : 0;
+		if (off >= size) {
+			off -= size;
 			continue;
 		}
-		n = k->len - off;
-		n = n < len ? n : len;
-		r = walk_inner(w, k->key, k->va + off, n);
+		n = size - off < len ? size - off : len;
+		r = repeat ? walk_repeat(w, &rp, off, n) : walk_inner(w, k->key, k->va + off, n);
 		off = 0;
 		len -= n;
 	}

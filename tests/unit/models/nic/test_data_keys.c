@@ -59,6 +59,36 @@ static void list_of_ranges(void **state)
 	assert_true(rig_is_filled(RIG_A + 0x10000, 3000, 1));
 }
 
+/* Words as RC's mlx5_wqe_umr_repeat_block_seg has them. */
+static void list_that_repeats(void **state)
+{
+	struct nic_mkey *mk = klm_key(1, 0x6000, NIC_MKEY_KLM, 4);
+	unsigned i;
+
+	rig_pair(NIC_QP_RC, &a, &b);
+	mk->len = 3 * 12 + 100;
+	mk->klm[0] = (struct nic_klm){ .len = 12, .key = 0x400, .va = 3ull << 32 | 2 };
+	mk->klm[1] = (struct nic_klm){ .len = 10 << 16 | 8, .key = RIG_KEY, .va = RIG_B };
+	mk->klm[2] = (struct nic_klm){ .len = 64 << 16 | 4, .key = RIG_KEY, .va = RIG_B + 4096 };
+	mk->klm[3] = (struct nic_klm){ .len = 100, .key = RIG_KEY, .va = RIG_B + 8192 };
+	rig_fill(RIG_A, 136, 1);
+	rig_send(a, NIC_OP_WRITE, RIG_A, 136, 0, 0x6000);
+	rig_send(a, NIC_OP_READ, RIG_A + 0x1000, 30, 10, 0x6000);
+	rig_run();
+	for (i = 0; i < 3; i++) {
+		assert_memory_equal(rig_mem + RIG_B + i * 10, rig_mem + RIG_A + i * 12, 8);
+		assert_memory_equal(rig_mem + RIG_B + 4096 + i * 64, rig_mem + RIG_A + i * 12 + 8,
+				    4);
+	}
+	assert_memory_equal(rig_mem + RIG_B + 8192, rig_mem + RIG_A + 36, 100);
+	assert_memory_equal(rig_mem + RIG_A + 0x1000, rig_mem + RIG_A + 10, 30);
+	/* One with an empty piece covers nothing. */
+	mk->klm[2].len = 64 << 16;
+	rig_send(a, NIC_OP_WRITE, RIG_A, 136, 0, 0x6000);
+	rig_run();
+	assert_int_equal(rig_cqe(a, false, 2)->syndrome, NIC_S_REMOTE_ACCESS);
+}
+
 static void endless_nesting(void **state)
 {
 	struct nic_mkey *mk = klm_key(1, 0x6000, NIC_MKEY_KLM, 1);
@@ -150,6 +180,30 @@ static void window_bound_twice(void **state)
 	post_bind(b, 0x6000, 0, RIG_B, 4096, UMR_CHECK_FREE);
 	rig_run();
 	assert_int_equal(rig_cqe(b, false, 0)->syndrome, NIC_S_MW_BIND);
+}
+
+/* By a queue pair the key is not bound to; keys of all queue pairs are bound to each. */
+static void invalidated_locally(void **state)
+{
+	struct nic_mkey *mk = klm_key(1, 0x6000, NIC_MKEY_KLM, 4);
+	uint8_t mkc[64] = { 0x40 }; /* free */
+	struct rig_wqe w;
+	unsigned i;
+
+	mk->umr_en = true;
+	rig_pair(NIC_QP_RC, &a, &b);
+	mlx5_set32(mkc, 4, 0xffffff00);
+	for (i = 0; i < 2; i++) {
+		mk->qpn = i ? 0x77 : 0xffffff;
+		mk->free = false;
+		rig_begin(&w, b, NIC_OP_UMR, 0x6000);
+		add_umr(&w, UMR_INLINE | 0x08, 0, 1ull << 29 | 1 << 13 | 1 << 14, mkc);
+		rig_post(b, &w);
+		rig_run();
+		assert_int_equal(mk->free, !i);
+	}
+	assert_int_equal(rig_cqe(b, false, 0)->opcode, NIC_CQE_REQ);
+	assert_int_equal(rig_cqe(b, false, 1)->syndrome, NIC_S_MW_BIND);
 }
 
 /* A page list in guest memory, by the driver's queue; and the same by a user's, refused. */
@@ -299,10 +353,12 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(list_of_ranges),
+		T(list_that_repeats),
 		T(endless_nesting),
 		T(null_key),
 		T(window),
 		T(window_bound_twice),
+		T(invalidated_locally),
 		T(fast_registration),
 		T(umr_list_too_long),
 		T(fault_of_the_sender),
