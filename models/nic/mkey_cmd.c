@@ -90,13 +90,18 @@ static uint8_t check_range(struct nic_cmd *c, const uint8_t *ctx)
 	return NIC_OK;
 }
 
+/* Pages, not ranges of other keys, may come from user memory. */
+static bool list_is_umem(struct nic_cmd *c, uint8_t mode)
+{
+	return mode == NIC_MKEY_MTT && mlx5_get(c->in, MLX5_CREATE_MKEY_IN_MKEY_UMEM_VALID);
+}
+
 /* Without a page list of its own a usable key must not show pages beyond its list. */
 static uint8_t check_actual(struct nic_cmd *c, const uint8_t *ctx, uint32_t actual)
 {
 	if (actual > list_octo(ctx))
 		return nic_fail(c, NIC_BAD_PARAM, SYN_MKEY_SIZE);
-	if (!mlx5_get(c->in, MLX5_CREATE_MKEY_IN_MKEY_UMEM_VALID) &&
-	    list_bytes(actual) > c->in_len - LIST_OFF)
+	if (!list_is_umem(c, mode_of(ctx)) && list_bytes(actual) > c->in_len - LIST_OFF)
 		return nic_fail(c, NIC_BAD_INP_LEN, SYN_MKEY_SIZE);
 	return NIC_OK;
 }
@@ -162,7 +167,7 @@ static uint8_t load_list(struct nic_cmd *c, struct nic_mkey *mk, uint32_t actual
 		return NIC_OK;
 	if (nic_mkey_alloc_xlt(mk, mk->mode, mk->cap_octo))
 		return nic_fail(c, NIC_NO_RES, SYN_BUDGET);
-	if (mlx5_get(c->in, MLX5_CREATE_MKEY_IN_MKEY_UMEM_VALID) && mk->mode == NIC_MKEY_MTT)
+	if (list_is_umem(c, mk->mode))
 		return load_umem(c, mk);
 	if (mk->mode == NIC_MKEY_MTT)
 		load_mtt(mk, c->in + LIST_OFF, actual * 2);

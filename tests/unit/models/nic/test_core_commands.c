@@ -22,7 +22,7 @@
 static struct mdl_node *node;
 static struct mdl_device *dev;
 static struct nic *nic;
-static uint8_t in[1024], out[1024];
+static uint8_t in[2048], out[1024];
 
 static void put32(uint32_t off, uint32_t v)
 {
@@ -187,6 +187,23 @@ static void users_get_no_key_of_all_memory(void **state)
 	assert_int_equal(go(), 0);
 }
 
+/* Ranges of keys come with the command, whatever it says of user memory. */
+static void list_of_a_key_must_be_in_the_command(void **state)
+{
+	uint32_t pd = make(0x800);
+
+	start(0x200, 0, 0);
+	put32(0x0c, 1u << 30);
+	put32(0x10, 2u << 8); /* ranges of keys */
+	put32(0x10 + 0x0c, pd);
+	put32(0x10 + 0x34, 64);
+	put32(0x60, 64);
+	assert_int_equal(go_sized(0x110 + 63 * 16, 16), 0x50);
+	assert_int_equal(got32(4), 0xd0022);
+	put32(0x60, 0);
+	assert_int_equal(go_sized(0x110, 16), 0);
+}
+
 static void used_objects_stay(void **state)
 {
 	uint32_t pd = make(0x800), uar = make(0x802), eqn = make_eq(uar), cqn, qpn;
@@ -348,6 +365,7 @@ int main(void)
 		CASE(life_cycle_is_kept),
 		CASE(foreign_objects_are_out_of_reach),
 		CASE(users_get_no_key_of_all_memory),
+		CASE(list_of_a_key_must_be_in_the_command),
 		CASE(used_objects_stay),
 		CASE(queue_creation_checks_its_references),
 		CASE(transitions_go_by_the_table),
