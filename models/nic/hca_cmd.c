@@ -135,11 +135,14 @@ uint8_t nic_cmd_page_fault_resume(struct nic_cmd *c)
 
 static void hide_all(struct nic_table *t)
 {
-	uint32_t i;
+	uint32_t i, left = t->used;
 
-	for (i = 0; i < t->cap && t->used; i++)
-		if (t->own[i])
-			nic_table_hide(t, t->own[i]);
+	for (i = 0; i < t->cap && left; i++) {
+		if (!t->own[i])
+			continue;
+		nic_table_hide(t, t->own[i]);
+		left--;
+	}
 }
 
 static void free_all(struct nic *nic, struct nic_table *t)
