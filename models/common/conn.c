@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "models/common/proto.h"
+#include "models/common/spin.h"
 #include "models/common/worker.h"
 #include "util/unix_listen.h"
 
@@ -23,9 +24,6 @@
 /* Clients that wait for the present one to go */
 #define BACKLOG		  4
 #define REQUEST_TIMEOUT_S 10
-/* As for workers: look at the socket for a while before sleeping, less after looking in vain. */
-#define SPIN_MAX_NS 100000u
-#define SPIN_MIN_NS 2000u
 
 /* One request of ours; lives on the stack of the thread that waits for it. */
 struct request {
@@ -44,7 +42,7 @@ struct mdl_conn {
 	int listen_fd, stop_fd;
 	pthread_t thread;
 	atomic_bool stop;
-	uint64_t spin_ns;
+	struct mdl_spin spin; /* socket thread only */
 
 	/* receive side, socket thread only; [start, end) of rx is not yet handled */
 	uint8_t *rx;
@@ -384,15 +382,11 @@ static void sleep_until_ready(struct mdl_conn *c)
 	uint64_t slept = mdl_now_ns();
 
 	poll(p, 2, -1);
-	if (mdl_now_ns() - slept < SPIN_MAX_NS)
-		c->spin_ns = SPIN_MAX_NS;
-	else if (c->spin_ns > SPIN_MIN_NS)
-		c->spin_ns /= 2;
+	mdl_spin_slept(&c->spin, mdl_now_ns() - slept);
 }
 
 static int serve_client(struct mdl_conn *c)
 {
-	uint64_t idle_since = 0;
 	ssize_t n;
 	int err;
 
@@ -402,19 +396,13 @@ static int serve_client(struct mdl_conn *c)
 			return err;
 		n = receive(c);
 		if (n == -EAGAIN) {
-			uint64_t now = mdl_now_ns();
-
-			if (!idle_since)
-				idle_since = now;
-			if (now - idle_since >= c->spin_ns) {
+			if (!mdl_spin_again(&c->spin, mdl_now_ns()))
 				sleep_until_ready(c);
-				idle_since = 0;
-			}
 			continue;
 		}
 		if (n < 0)
 			return (int)n;
-		idle_since = 0;
+		mdl_spin_found(&c->spin);
 		err = handle_buffer(c);
 		if (err)
 			return err;
@@ -462,7 +450,7 @@ static void *conn_main(void *arg)
 			continue;
 		}
 		c->start = c->end = 0;
-		c->spin_ns = SPIN_MAX_NS;
+		mdl_spin_init(&c->spin);
 		set_client(c, fd);
 		c->ops->attached(c->arg);
 		serve_client(c);

@@ -11,13 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/*
- * How long to look for a kick before sleeping. A sleep and a wake cost 10 to 25 us, so a kick
- * that comes within SPIN_MAX_NS is worth waiting for; each spin in vain halves the next one, so
- * that rare work does not burn the core the guest runs on.
- */
-#define SPIN_MAX_NS 200000u
-#define SPIN_MIN_NS 2000u
+#include "models/common/spin.h"
 
 struct mdl_worker {
 	pthread_t thread;
@@ -26,7 +20,7 @@ struct mdl_worker {
 	_Atomic uint32_t kicks; /* futex word */
 	atomic_bool stop, sleeping;
 	uint64_t deadline_ns; /* worker thread only; 0 = none */
-	uint64_t spin_ns;
+	struct mdl_spin spin;
 };
 
 uint64_t mdl_now_ns(void)
@@ -54,27 +48,24 @@ static void futex_wake(_Atomic uint32_t *word)
 
 static bool spin_for_kick(struct mdl_worker *w, uint32_t seen)
 {
-	uint64_t now = mdl_now_ns(), end = now + w->spin_ns;
+	uint64_t now = mdl_now_ns();
 
-	if (w->deadline_ns && w->deadline_ns < end)
-		end = w->deadline_ns;
-	while (atomic_load_explicit(&w->kicks, memory_order_acquire) == seen) {
-		if (mdl_now_ns() >= end)
-			return false;
+	while (mdl_spin_again(&w->spin, now)) {
+		if (w->deadline_ns && now >= w->deadline_ns)
+			return true;
 		_mm_pause();
+		if (atomic_load_explicit(&w->kicks, memory_order_acquire) != seen) {
+			mdl_spin_found(&w->spin);
+			return true;
+		}
+		now = mdl_now_ns();
 	}
-	return true;
+	return w->deadline_ns && now >= w->deadline_ns;
 }
 
 static void wait_for_kick(struct mdl_worker *w, uint32_t seen)
 {
-	if (spin_for_kick(w, seen)) {
-		w->spin_ns = SPIN_MAX_NS;
-		return;
-	}
-	if (w->spin_ns > SPIN_MIN_NS)
-		w->spin_ns /= 2;
-	if (w->deadline_ns && mdl_now_ns() >= w->deadline_ns)
+	if (spin_for_kick(w, seen))
 		return;
 	atomic_store(&w->sleeping, true);
 	/* seq_cst here and in the kick: one of the two sides sees the other. */
@@ -82,9 +73,7 @@ static void wait_for_kick(struct mdl_worker *w, uint32_t seen)
 		uint64_t slept = mdl_now_ns();
 
 		futex_wait(&w->kicks, seen, w->deadline_ns);
-		/* It came soon after all: spinning would have caught it. */
-		if (mdl_now_ns() - slept < SPIN_MAX_NS)
-			w->spin_ns = SPIN_MAX_NS;
+		mdl_spin_slept(&w->spin, mdl_now_ns() - slept);
 	}
 	atomic_store(&w->sleeping, false);
 }
@@ -94,6 +83,7 @@ static void *worker_main(void *arg)
 	struct mdl_worker *w = arg;
 	uint32_t seen;
 
+	mdl_spin_init(&w->spin);
 	while (!atomic_load(&w->stop)) {
 		seen = atomic_load_explicit(&w->kicks, memory_order_acquire);
 		w->deadline_ns = 0;
@@ -114,7 +104,6 @@ int mdl_worker_create(const char *name, mdl_work_fn fn, void *arg, struct mdl_wo
 		return -ENOMEM;
 	w->fn = fn;
 	w->arg = arg;
-	w->spin_ns = SPIN_MAX_NS;
 	/* Published before the thread runs: fn may be kicked, or kick itself, through *ret_w. */
 	*ret_w = w;
 	err = pthread_create(&w->thread, NULL, worker_main, w);
