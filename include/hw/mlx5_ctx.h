@@ -68,6 +68,7 @@
 #define MLX5_QPC_CS_REQ		     MLX5_F(0xc4, 15, 8)
 #define MLX5_QPC_CS_RES		     MLX5_F(0xc4, 7, 0)
 #define MLX5_QPC_DBR_UMEM_VALID	     MLX5_F(0xd0, 28, 28)
+#define MLX5_QPC_DBR_UMEM_ID	     MLX5_F(0xe4, 31, 0)
 
 /* Address path inside a queue pair context */
 #define MLX5_ADS_SIZE		44
@@ -125,6 +126,7 @@
 #define MLX5_CQC_CQ_PERIOD_MODE		  MLX5_F(0x00, 16, 15)
 #define MLX5_CQC_CQE_COMP_EN		  MLX5_F(0x00, 14, 14)
 #define MLX5_CQC_ST			  MLX5_F(0x00, 11, 8)
+#define MLX5_CQC_DBR_UMEM_ID		  MLX5_F(0x04, 31, 0)
 #define MLX5_CQC_PAGE_OFFSET		  MLX5_F(0x08, 11, 6)
 #define MLX5_CQC_LOG_CQ_SIZE		  MLX5_F(0x0c, 28, 24)
 #define MLX5_CQC_UAR_PAGE		  MLX5_F(0x0c, 23, 0)

@@ -68,13 +68,12 @@ static void ring_src(const struct nic_cmd *c, const uint8_t *ctx, bool umem,
 	};
 }
 
-/* The doorbell record of a user context's CQ is an offset into the user memory named where the
- * context has its spare words. */
+/* The doorbell record of a user context's CQ is an offset into user memory. */
 static uint8_t doorbell_record(struct nic_cmd *c, const uint8_t *ctx, uint64_t *ret_addr)
 {
 	return nic_dbr_init(c, mlx5_get(ctx, MLX5_CQC_DBR_ADDR),
-			    mlx5_get(ctx, MLX5_CQC_DBR_UMEM_VALID), mlx5_get32(ctx, 0x30),
-			    ret_addr);
+			    mlx5_get(ctx, MLX5_CQC_DBR_UMEM_VALID),
+			    (uint32_t)mlx5_get(ctx, MLX5_CQC_DBR_UMEM_ID), ret_addr);
 }
 
 static void fill_from(struct nic_cq *cq, struct nic_cmd *c, const uint8_t *ctx)

@@ -220,8 +220,8 @@ uint8_t nic_cmd_create_qp(struct nic_cmd *c)
 	st = check_refs(c, qp, x);
 	if (!st)
 		st = nic_dbr_init(c, mlx5_get(x, MLX5_QPC_DBR_ADDR),
-				  mlx5_get(x, MLX5_QPC_DBR_UMEM_VALID), mlx5_get32(x, 0xd4),
-				  &qp->db_addr);
+				  mlx5_get(x, MLX5_QPC_DBR_UMEM_VALID),
+				  (uint32_t)mlx5_get(x, MLX5_QPC_DBR_UMEM_ID), &qp->db_addr);
 	if (!st)
 		st = make_ring(c, qp, x);
 	if (!st)
