@@ -125,6 +125,7 @@ static const struct cap table[] = {
 	G(LOG_MAX_RMP, NIC_LOG_SRQ),
 	G(LOG_MAX_WQ_SZ, 16),
 	G(MAX_NUM_EQS, (1 << NIC_LOG_EQ) - 1),
+	G(UMEM_UID_0, 1),
 	G(LOG_MAX_UCTX, 10),
 	G(LOG_MAX_UMEM, 16),
 	GSET(LOG_UAR_PAGE_SZ, 4, 0),
