@@ -87,8 +87,11 @@ def parse(name: str, data: Any, command: tuple[str, ...]) -> GuestTest:
         if KEYS[key] is list and not all(isinstance(x, str) for x in value):
             raise _fail(name, f"'{key}' holds something other than strings")
     known = topology.names()
-    topologies = data.get("topologies", ["all"])
-    wanted = tuple(known) if topologies == ["all"] else tuple(topologies)
+    wanted = tuple(data.get("topologies", ["peer"]))
+    if wanted == ("all",):
+        wanted = tuple(known)
+    elif wanted == ("peer",):
+        wanted = tuple(x for x in known if topology.load(x).host_bridge_p2p)
     for one in wanted:
         if one not in known:
             raise _fail(name, f"there is no topology '{one}'")

@@ -147,8 +147,12 @@ class GuestTests(unittest.TestCase):
 
     def test_defaults(self) -> None:
         test = guesttests.parse("t", {}, ("/t",))
-        self.assertEqual(set(test.topologies), set(topology.names()))
+        self.assertEqual(set(topology.names()) - set(test.topologies), {"root-ports-refused"})
         self.assertTrue(test.required)
+
+    def test_all(self) -> None:
+        test = guesttests.parse("t", {"topologies": ["all"]}, ("/t",))
+        self.assertEqual(list(test.topologies), topology.names())
 
     def test_mistakes(self) -> None:
         self.refuse([], "not an object")
