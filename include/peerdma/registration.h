@@ -40,8 +40,10 @@ enum pdma_way {
 	PDMA_WAY_POINTER = 1 << 3,
 	/* a bounce buffer in host memory, see pdma_mr_sync() */
 	PDMA_WAY_STAGED = 1 << 4,
+	/* memory of the NIC itself, by the NIC's own registration; the best for it */
+	PDMA_WAY_NATIVE = 1 << 5,
 };
-#define PDMA_WAYS 5
+#define PDMA_WAYS 6
 
 struct pdma_reg_options {
 	size_t size;	/* sizeof(struct pdma_reg_options) */
@@ -92,6 +94,12 @@ struct pdma_mr_info {
 	void *cookie;
 };
 
+/*
+ * The verbs context that a dm: region belongs to: only PDs of it can register the region. NULL for
+ * other kinds. Valid as long as the region.
+ */
+PDMA_API struct ibv_context *pdma_region_verbs(const struct pdma_region *region);
+
 /* Return: 0; -EINVAL: size is wrong. */
 PDMA_API int pdma_mr_get_info(const struct pdma_mr *mr, struct pdma_mr_info *ret_info);
 
@@ -102,7 +110,7 @@ PDMA_API int pdma_mr_get_info(const struct pdma_mr *mr, struct pdma_mr_info *ret
 PDMA_API struct ibv_mr *pdma_mr_verbs(const struct pdma_mr *mr);
 PDMA_API struct pdma_region *pdma_mr_region(const struct pdma_mr *mr);
 
-/* "dynamic-dmabuf", "pinned-dmabuf", "odp", "pointer", "staged"; "unknown". Static. */
+/* "dynamic-dmabuf", "pinned-dmabuf", "odp", "pointer", "staged", "native"; "unknown". Static. */
 PDMA_API const char *pdma_way_name(enum pdma_way way);
 
 enum pdma_sync { PDMA_SYNC_TO_REGION = 1, PDMA_SYNC_FROM_REGION = 2 };

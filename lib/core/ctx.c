@@ -96,6 +96,7 @@ int pdma_ctx_create(const struct pdma_ctx_options *opt, struct pdma_ctx **ret_ct
 	if (!ctx)
 		return pdmai_fail(ENOMEM, "no memory for a context");
 	TAILQ_INIT(&ctx->devices);
+	TAILQ_INIT(&ctx->regions);
 	ret = set_root(ctx, options.sysroot ? options.sysroot : "/");
 	ret = ret ? ret : pdmai_events_create(&ctx->events);
 	ret = ret ? ret : init_lock(ctx);
@@ -128,4 +129,18 @@ const char *pdma_error(void)
 const char *pdma_version(void)
 {
 	return PEERDMA_VERSION;
+}
+
+int pdmai_info_copy(void *to, const void *from, size_t size)
+{
+	size_t room;
+
+	memcpy(&room, to, sizeof(room));
+	if (room < sizeof(room) || room > PDMAI_INFO_MAX)
+		return pdmai_fail(EINVAL, "a result of %zu bytes: is its size set?", room);
+	memset((char *)to + sizeof(room), 0, room - sizeof(room));
+	if (size > sizeof(room))
+		memcpy((char *)to + sizeof(room), (const char *)from + sizeof(room),
+		       (room < size ? room : size) - sizeof(room));
+	return 0;
 }

@@ -13,8 +13,10 @@
 
 struct pdmai_event_queue;
 struct pdmai_device;
+struct pdma_region;
 
 TAILQ_HEAD(pdmai_devices, pdmai_device);
+TAILQ_HEAD(pdmai_regions, pdma_region);
 
 struct pdma_ctx {
 	char *sysroot; /* "/" or a directory without a slash at its end */
@@ -27,6 +29,7 @@ struct pdma_ctx {
 	pthread_mutex_t lock;
 	struct pdmai_event_queue *events;
 	struct pdmai_devices devices; /* open ones */
+	struct pdmai_regions regions; /* not closed, revoked ones too */
 	struct pdmai_vfio *vfio;      /* since the first device that needs it */
 	uint64_t next_id;	      /* of a backing */
 };
@@ -47,6 +50,13 @@ static inline void pdmai_ctx_unlock(struct pdma_ctx *ctx)
  * Return: 0; -EINVAL: too short, or bytes this version does not know are not zero.
  */
 int pdmai_options_copy(void *to, size_t size, const void *from, size_t min);
+
+/*
+ * Fill a caller's structure that starts with its size from ours of size bytes: as much as it has
+ * room for, the rest of a newer caller's zeroed. Return: 0; -EINVAL: its size makes no sense.
+ */
+#define PDMAI_INFO_MAX 65536
+int pdmai_info_copy(void *to, const void *from, size_t size);
 
 /* Need the live machine. Return: 0; -EOPNOTSUPP with a sentence naming what. */
 int pdmai_ctx_need_live(const struct pdma_ctx *ctx, const char *what);

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: MIT
+/* vfio:BDF/barN - a BAR of a function that is bound to vfio-pci. */
+#include "lib/region/device.h"
+#include "lib/region/kinds.h"
+
+static void close_vfio(struct pdmai_backing *b)
+{
+	pdmai_device_put(b->device);
+}
+
+static int open_vfio(struct pdmai_backing *b, const struct pdmai_uri *uri,
+		     const struct pdma_region_options *opt)
+{
+	struct pdmai_device *d;
+	int ret;
+
+	ret = pdmai_device_get(b->ctx, &uri->bdf, false, &d);
+	if (ret)
+		return ret;
+	ret = pdmai_bar_init(b, d, uri->bar);
+	if (ret)
+		pdmai_device_put(d);
+	return ret;
+}
+
+const struct pdmai_kind_ops pdmai_kind_vfio = {
+	.open = open_vfio,
+	.close = close_vfio,
+	.map = pdmai_bar_map,
+	.dmabuf = pdmai_bar_dmabuf,
+	.check = pdmai_bar_check,
+};
