@@ -37,6 +37,18 @@ void nic_rsp_modified(struct nic_qp *qp, uint8_t old, bool psn_set)
 		qp->rsp.flushed = qp->rsp.last_wqe = false;
 }
 
+void nic_rsp_forget_srq(struct nic_qp *qp, const struct nic_srq *srq)
+{
+	struct nic_rsp *r = &qp->rsp;
+
+	pthread_mutex_lock(&r->lock);
+	if (r->rwqe_srq == srq) {
+		r->have_rwqe = false;
+		r->rwqe_srq = NULL;
+	}
+	pthread_mutex_unlock(&r->lock);
+}
+
 void nic_rsp_info(struct nic_qp *qp, struct nic_rsp_info *i)
 {
 	*i = (struct nic_rsp_info){ .next_psn = qp->rsp.epsn,

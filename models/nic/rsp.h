@@ -50,6 +50,9 @@ void nic_rsp_modified(struct nic_qp *qp, uint8_t old, bool psn_set);
  * kicked). With an SRQ: the last-WQE-reached event, once. Return: true when there is more. */
 bool nic_rsp_flush(struct nic_qp *qp);
 
+/* A shared queue goes: forget the entry of it that a message in progress has. Takes rsp.lock. */
+void nic_rsp_forget_srq(struct nic_qp *qp, const struct nic_srq *srq);
+
 struct nic_rsp_info {
 	uint32_t next_psn, rmsn;
 	uint32_t hw_counter, sw_counter;

@@ -204,6 +204,26 @@ static bool kind_fits(struct nic_cmd *c, const struct nic_srq *q)
 	return false;
 }
 
+/*
+ * Packets name the XRC queue they want, so its receivers do not refer to it; but one in the middle
+ * of a message keeps the queue its entry is from. The queue is hidden, so no other can begin.
+ */
+static void forget_entries(struct nic *nic, const struct nic_srq *q)
+{
+	struct nic_table *t = &nic->table[NIC_T_QP];
+	uint32_t i, left = q->kind == NIC_SRQ_XRC ? t->used : 0;
+	struct nic_qp *qp;
+
+	for (i = 0; i < t->cap && left; i++) {
+		qp = (struct nic_qp *)t->own[i];
+		if (!qp)
+			continue;
+		left--;
+		if (qp->type == NIC_QP_XRC)
+			nic_rsp_forget_srq(qp, q);
+	}
+}
+
 uint8_t nic_cmd_destroy_srq(struct nic_cmd *c)
 {
 	uint8_t st;
@@ -214,6 +234,7 @@ uint8_t nic_cmd_destroy_srq(struct nic_cmd *c)
 	if (!kind_fits(c, q))
 		return NIC_BAD_RES;
 	nic_obj_unlink(c->nic, q);
+	forget_entries(c->nic, q);
 	nic_srq_free(c->nic, q);
 	return NIC_OK;
 }
