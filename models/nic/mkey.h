@@ -97,6 +97,7 @@ enum nic_xlt {
 	NIC_XLT_RANGE,
 	NIC_XLT_DEPTH, /* indirect keys nested too deep, or too many pieces */
 	NIC_XLT_FAULT, /* on-demand page absent: f says which */
+	NIC_XLT_BUSY,  /* a key is being changed: come back later. Only with nic_iov.writing */
 };
 
 struct nic_fault {

@@ -178,6 +178,7 @@ static enum nic_xlt fetch_list(const struct umr *u, struct nic_mkey *mk, struct 
 	for (off = 0; off < want; off += n) {
 		n = want - off < CHUNK ? want - off : CHUNK;
 		nic_iov_init(&v, &u->qp->dma);
+		v.writing = mk;
 		x = nic_xlt_sges(&v, &c, &sge, 1, off, n, f);
 		nic_iov_init(&to, &u->qp->dma);
 		nic_iov_host(&to, buf, n);
@@ -228,6 +229,10 @@ static void run_locked(const struct umr *u, struct nic_mkey *mk, struct nic_outc
 	if (!allowed(u, mk))
 		return;
 	x = apply_list(u, mk, &ret->fault);
+	if (x == NIC_XLT_BUSY) {
+		ret->result = NIC_L_BUSY;
+		return;
+	}
 	if (x) {
 		ret->syndrome = x == NIC_XLT_RANGE ? NIC_S_MW_BIND : NIC_S_LOCAL_PROT;
 		return;

@@ -20,6 +20,7 @@ void nic_iov_init(struct nic_iov *v, const struct mdl_dma *dma)
 	v->len = 0;
 	v->n = v->n_held = 0;
 	v->special = false;
+	v->writing = NULL;
 }
 
 void nic_iov_done(struct nic_iov *v)
@@ -60,16 +61,23 @@ static bool holds(const struct nic_iov *v, const struct nic_mkey *mk)
 	return false;
 }
 
-/* Return: false when the list can hold no more keys. */
-static bool hold(struct nic_iov *v, struct nic_mkey *mk)
+/*
+ * Who holds a key for writing must not wait for another: two of them could wait for each other.
+ * *ret_full: the list can hold no more keys. Return: OK or BUSY.
+ */
+static enum nic_xlt hold(struct nic_iov *v, struct nic_mkey *mk, bool *ret_full)
 {
 	if (holds(v, mk))
-		return true;
-	if (v->n_held == NIC_IOV_KEYS)
-		return false;
-	pthread_rwlock_rdlock(&mk->lock);
+		return NIC_XLT_OK;
+	*ret_full = v->n_held == NIC_IOV_KEYS;
+	if (*ret_full)
+		return NIC_XLT_OK;
+	if (!v->writing)
+		pthread_rwlock_rdlock(&mk->lock);
+	else if (pthread_rwlock_tryrdlock(&mk->lock))
+		return NIC_XLT_BUSY;
 	v->held[v->n_held++] = mk;
-	return true;
+	return NIC_XLT_OK;
 }
 
 static enum nic_xlt check_key(const struct nic_mkey *mk, const struct nic_access_ctx *c,
@@ -81,7 +89,7 @@ static enum nic_xlt check_key(const struct nic_mkey *mk, const struct nic_access
 		return NIC_XLT_KEY;
 	if (mk->pd != c->pd && !c->any_pd)
 		return NIC_XLT_PD;
-	return mk->access & c->access ? NIC_XLT_OK : NIC_XLT_ACCESS;
+	return (mk->access & c->access) == c->access ? NIC_XLT_OK : NIC_XLT_ACCESS;
 }
 
 static bool range_ok(const struct nic_mkey *mk, uint64_t va, uint64_t len)
@@ -138,9 +146,13 @@ static enum nic_xlt walk_mtt(struct walk *w, const struct nic_mkey *mk, uint64_t
 	return NIC_XLT_OK;
 }
 
-/* Rights an inner key must give for the outer access. */
+/* Rights an inner key must give for the outer access. An atomic reads and writes. */
 static uint8_t local_right(uint8_t access)
 {
+	const uint8_t both = NIC_ACC_LOCAL_READ | NIC_ACC_LOCAL_WRITE;
+
+	if (access == NIC_ACC_REMOTE_ATOMIC || access == both)
+		return both;
 	return access & (NIC_ACC_LOCAL_READ | NIC_ACC_REMOTE_READ) ? NIC_ACC_LOCAL_READ :
 								     NIC_ACC_LOCAL_WRITE;
 }
@@ -316,10 +328,11 @@ static enum nic_xlt walk_key(struct walk *w, uint32_t key, uint64_t va, uint64_t
 	mk = nic_find_mkey(w->c.nic, key);
 	if (!mk)
 		return NIC_XLT_KEY;
-	if (!hold(w->v, mk)) {
-		w->full = true;
-		return NIC_XLT_OK;
-	}
+	if (mk == w->v->writing)
+		return NIC_XLT_KEY;
+	r = hold(w->v, mk, &w->full);
+	if (r || w->full)
+		return r;
 	r = check_key(mk, &w->c, key);
 	return r ? r : walk_mkey(w, mk, va, len);
 }

@@ -28,6 +28,7 @@ struct nic_iov {
 	bool special; /* has pieces that are not the door's */
 	struct mdl_seg seg[NIC_IOV_SEGS];
 	struct nic_mkey *held[NIC_IOV_KEYS];
+	const struct nic_mkey *writing; /* the caller holds this one for writing; or NULL */
 };
 
 /* On whose behalf, and for what. */
@@ -36,7 +37,7 @@ struct nic_access_ctx {
 	uint32_t pd, qpn;
 	bool rlky;	/* may use the reserved key */
 	bool any_pd;	/* keys of all protection domains */
-	uint8_t access; /* one enum nic_access */
+	uint8_t access; /* enum nic_access bits, all of them needed */
 };
 
 /* Start an empty list for transfers through the door dma (copied). */

@@ -260,6 +260,65 @@ static void umr_list_too_long(void **state)
 	assert_true(mw->free);
 }
 
+/*
+ * The list comes through a key that leads to the one being changed, which is held for writing: the
+ * request fails, and leaves no lock behind. Through one somebody else is changing: it waits.
+ */
+static void umr_list_through_keys_being_changed(void **state)
+{
+	struct nic_mkey *mw = klm_key(1, 0x6000, NIC_MKEY_KLM, 4);
+	struct nic_mkey *by = klm_key(1, 0x7000, NIC_MKEY_KLM, 1);
+	struct nic_mkey *other = rig_mkey(1, 0x8000, RIG_PD, 0x1f, RIG_B, 4096);
+	uint8_t mkc[64] = { 0 };
+	struct rig_wqe w;
+
+	rig_pair(NIC_QP_RC, &a, &b);
+	mw->umr_en = true;
+	mw->len = by->len = 4096;
+	by->klm[0] = (struct nic_klm){ .len = 4096, .key = 0x8000, .va = RIG_B };
+	pthread_rwlock_wrlock(&other->lock);
+	rig_begin(&w, b, NIC_OP_UMR, 0x6000);
+	add_umr(&w, 0, 4, 0, mkc);
+	rig_sge(&w, 0, 64, 0x7000);
+	rig_post(b, &w);
+	rig_run_now();
+	assert_int_equal(rig_cqes(b, false), 0);
+	pthread_rwlock_unlock(&other->lock);
+	rig_run();
+	assert_int_equal(rig_cqe(b, false, 0)->opcode, NIC_CQE_REQ);
+	by->klm[0].key = 0x6000;
+	by->klm[0].va = 0;
+	rig_post(b, &w);
+	rig_run();
+	assert_int_equal(rig_cqe(b, false, 1)->syndrome, NIC_S_LOCAL_PROT);
+	assert_int_equal(pthread_rwlock_trywrlock(&mw->lock), 0);
+	assert_int_equal(pthread_rwlock_unlock(&mw->lock), 0);
+}
+
+/* An atomic tells what it finds, so a key inside must let it read, too. */
+static void atomic_inside_needs_both_rights(void **state)
+{
+	struct nic_mkey *mk = klm_key(1, 0x6000, NIC_MKEY_KLM, 1);
+	struct nic_mkey *in = rig_mkey(1, 0x7000, RIG_PD, NIC_ACC_LOCAL_WRITE, RIG_B, 4096);
+	struct rig_wqe w;
+
+	rig_pair(NIC_QP_RC, &a, &b);
+	mk->len = 4096;
+	mk->klm[0] = (struct nic_klm){ .len = 4096, .key = 0x7000, .va = RIG_B };
+	rig_begin(&w, a, NIC_OP_FADD, 0);
+	rig_remote(&w, 0, 0x6000);
+	rig_atomic(&w, 1, 0);
+	rig_sge(&w, RIG_A, 8, RIG_KEY);
+	in->access |= NIC_ACC_LOCAL_READ;
+	rig_post(a, &w);
+	rig_run();
+	assert_int_equal(rig_cqe(a, false, 0)->opcode, NIC_CQE_REQ);
+	in->access = NIC_ACC_LOCAL_WRITE;
+	rig_post(a, &w);
+	rig_run();
+	assert_int_equal(rig_cqe(a, false, 1)->syndrome, NIC_S_REMOTE_ACCESS);
+}
+
 /* ---- page faults ---- */
 
 static uint32_t fault_token(unsigned i)
@@ -361,6 +420,8 @@ int main(void)
 		T(invalidated_locally),
 		T(fast_registration),
 		T(umr_list_too_long),
+		T(umr_list_through_keys_being_changed),
+		T(atomic_inside_needs_both_rights),
 		T(fault_of_the_sender),
 		T(fault_of_the_receiver),
 		T(fault_not_resolved),
