@@ -54,6 +54,11 @@ static int take_own(struct nic_qp *qp, struct nic_rwqe *w)
 		err = load_counter(&d, qp->db_addr, &r->rq_pi);
 		if (err)
 			return err;
+		/* More than the ring holds: a record gone wrong. Take none of it. */
+		if ((uint16_t)(r->rq_pi - r->rq_ci) > 1u << qp->rq.log_size) {
+			r->rq_pi = r->rq_ci;
+			return -EINVAL;
+		}
 	}
 	if (r->rq_ci == r->rq_pi)
 		return -EAGAIN;

@@ -61,6 +61,18 @@ static void shared_queue_empty(void **state)
 	assert_int_equal(rig_cqes(b, true), 1);
 }
 
+/* More posted than the ring holds: refused, and not 32,768 stale entries flushed. */
+static void receive_record_gone_wrong(void **state)
+{
+	rig_pair(NIC_QP_RC, &a, &b);
+	mlx5_set32(rig_mem, (uint32_t)b->db_addr, 0x8000);
+	rig_send(a, NIC_OP_SEND, RIG_A, 8, 0, 0);
+	rig_run();
+	assert_int_equal(rig_cqe(a, false, 0)->syndrome, NIC_S_REMOTE_OP);
+	assert_int_equal(rig_cqes(b, true), 0);
+	assert_int_equal(rig_events[0].type, NIC_EV_WQ_CATAS);
+}
+
 static void last_entry_event(void **state)
 {
 	rig_pair(NIC_QP_RC, &a, &b);
@@ -220,7 +232,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(shared_queue), T(shared_queue_empty), T(last_entry_event), T(xrc),
 		T(datagram),	 T(xrc_other_domain),	T(datagram_dropped), T(datagram_too_long),
-		T(multicast),
+		T(multicast),	 T(receive_record_gone_wrong),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
