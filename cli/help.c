@@ -64,11 +64,12 @@ void cli_help_command(const struct cli_command *c)
 
 void cli_help_all(void)
 {
-	puts("peerdma: let PCIe devices reach each other's memory directly, and learn why they cannot"
-	     "\n\nUsage: peerdma COMMAND [options] [arguments]\n\nCommands:");
+	puts("peerdma: let PCIe devices reach each other's memory directly, and learn why not\n\n"
+	     "Usage: peerdma COMMAND [options] [arguments]\n\nCommands:");
 	for (int i = 0; cli_commands[i]; i++)
 		printf("  %-12s%s\n", cli_commands[i]->name, cli_commands[i]->summary);
-	puts("\n`peerdma COMMAND --help` explains a command, `peerdma --version` tells the version.\n"
+	puts("\n`peerdma COMMAND --help` explains a command, `peerdma --version` tells the version."
+	     "\n"
 	     "New here? `peerdma doctor` looks for what is wrong, `peerdma list` shows what there\n"
 	     "is, `peerdma check A B` answers for one pair of devices.\n\n"
 	     "More: man peerdma");
