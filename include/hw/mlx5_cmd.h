@@ -193,6 +193,10 @@
 #define MLX5_QUERY_QP_OUT_QPC_OFF	 0x18  /* 232 bytes */
 #define MLX5_QUERY_QP_OUT_PAS_OFF	 0x110 /* 192 bytes */
 
+/* CREATE_DCT */
+#define MLX5_CREATE_DCT_IN_SIZE 80
+#define MLX5_QUERY_DCT_OUT_SIZE 80
+
 /* CREATE_PSV */
 #define MLX5_CREATE_PSV_IN_SIZE	       16
 #define MLX5_CREATE_PSV_OUT_SIZE       32

@@ -220,6 +220,28 @@
 #define MLX5_WQ_WQ_UMEM_OFFSET MLX5_Q(0x30)
 #define MLX5_WQ_PAS	       MLX5_F(0xc0, 31, 32)
 
+/* Target of dynamically connected transport */
+#define MLX5_DCTC_SIZE				64
+#define MLX5_DCTC_STATE				MLX5_F(0x00, 27, 24)
+#define MLX5_DCTC_USER_INDEX			MLX5_F(0x04, 23, 0)
+#define MLX5_DCTC_CQN				MLX5_F(0x08, 23, 0)
+#define MLX5_DCTC_ATOMIC_MODE			MLX5_F(0x0c, 23, 20)
+#define MLX5_DCTC_RRE				MLX5_F(0x0c, 19, 19)
+#define MLX5_DCTC_RWE				MLX5_F(0x0c, 18, 18)
+#define MLX5_DCTC_RAE				MLX5_F(0x0c, 17, 17)
+#define MLX5_DCTC_RLKY				MLX5_F(0x0c, 14, 14)
+#define MLX5_DCTC_CS_RES			MLX5_F(0x10, 23, 16)
+#define MLX5_DCTC_MIN_RNR_NAK			MLX5_F(0x10, 12, 8)
+#define MLX5_DCTC_SRQN_XRQN			MLX5_F(0x14, 23, 0)
+#define MLX5_DCTC_PD				MLX5_F(0x18, 23, 0)
+#define MLX5_DCTC_DC_ACCESS_KEY			MLX5_Q(0x20)
+#define MLX5_DCTC_MTU				MLX5_F(0x28, 26, 24)
+#define MLX5_DCTC_PORT				MLX5_F(0x28, 23, 16)
+#define MLX5_DCTC_PKEY_INDEX			MLX5_F(0x28, 15, 0)
+#define MLX5_DCTC_MY_ADDR_INDEX			MLX5_F(0x2c, 23, 16)
+#define MLX5_DCTC_HOP_LIMIT			MLX5_F(0x2c, 7, 0)
+#define MLX5_DCTC_DC_ACCESS_KEY_VIOLATION_COUNT MLX5_F(0x30, 31, 0)
+
 /* Port as a virtual port shows it */
 #define MLX5_VPORT_SIZE			  512
 #define MLX5_VPORT_FIELD_SELECT		  MLX5_F(0x00, 31, 0)

@@ -53,6 +53,7 @@ struct cap {
 	}
 #define T_OFF(t)   (SCHEME + 0x10 + (t)*4)
 #define T(t, name) O(T_OFF(t), ODP_T_##name, 1)
+#define DC_OFF	   (MLX5_ODP_TRANSPORT_OFF + 0x20)
 
 /*
  * Limits are the model's own; which bits decide about the driver's behaviour is told in SPEC.rst.
@@ -81,6 +82,8 @@ static const struct cap table[] = {
 	G(DUMP_FILL_MKEY, 1),
 	G(LOG_MAX_MRW_SZ, 64),
 	G(LOG_MAX_KLM_LIST_SIZE, 16),
+	G(LOG_MAX_RA_REQ_DC, 4),
+	G(LOG_MAX_RA_RES_DC, 4),
 	G(LOG_MAX_RA_REQ_QP, 4),
 	G(LOG_MAX_RA_RES_QP, 4),
 	GSET(CACHE_LINE_128BYTE, 1, 0),
@@ -107,6 +110,8 @@ static const struct cap table[] = {
 	G(QKV, 1),
 	G(PKV, 1),
 	G(XRC, 1),
+	G(DCT, 1),
+	G(LOG_MAX_DCT_CONNECTIONS, 10),
 	G(UD, 1),
 	G(UC, 1),
 	G(RC, 1),
@@ -117,6 +122,7 @@ static const struct cap table[] = {
 	G(LOG_BF_REG_SIZE, 9),
 	G(MAX_WQE_SZ_SQ, 1024),
 	G(MAX_WQE_SZ_RQ, 512),
+	G(MAX_WQE_SZ_SQ_DC, 1024),
 	G(MAX_QP_MCG, 128),
 	G(LOG_MAX_MCG, 12),
 	G(LOG_MAX_TRANSPORT_DOMAIN, 10),
@@ -154,11 +160,23 @@ static const struct cap table[] = {
 	T(3, READ),
 	T(3, ATOMIC),
 	T(3, SRQ_RECEIVE),
+	T(4, SEND),
+	T(4, WRITE),
+	T(4, READ),
+	T(4, ATOMIC),
+	T(4, SRQ_RECEIVE),
+	/* where user space looks for what dynamically connected transport can do */
+	O(DC_OFF, ODP_T_SEND, 1),
+	O(DC_OFF, ODP_T_WRITE, 1),
+	O(DC_OFF, ODP_T_READ, 1),
+	O(DC_OFF, ODP_T_ATOMIC, 1),
+	O(DC_OFF, ODP_T_SRQ_RECEIVE, 1),
 	/* atomics: 8 bytes, answered in host order when the driver asks so */
 	{ P_ATOMIC, MLX5_ATOMIC_ATOMIC_REQ_8B_ENDIANNESS_MODE, 1, true, 1 },
 	{ P_ATOMIC, MLX5_ATOMIC_SUPPORTED_ATOMIC_REQ_8B_ENDIANNESS_MODE_1, 1, true, 1 },
 	{ P_ATOMIC, MLX5_ATOMIC_ATOMIC_OPERATIONS, 0x3, false, 0 },
 	{ P_ATOMIC, MLX5_ATOMIC_ATOMIC_SIZE_QP, 0x8, false, 0 },
+	{ P_ATOMIC, MLX5_ATOMIC_ATOMIC_SIZE_DC, 0x8, false, 0 },
 	/* device memory */
 	{ P_DEVMEM, MLX5_DEVMEM_MEMIC, 1, false, 0 },
 	{ P_DEVMEM, MLX5_DEVMEM_LOG_MIN_MEMIC_ALLOC_SIZE, 2, false, 0 },

@@ -21,6 +21,9 @@ struct nic_pkt {
 	uint32_t psn, n_psn;
 	uint32_t imm, srqn, rkey;
 	uint32_t sqpn, dqpn;
+	uint64_t dc_key;
+	uint64_t dc_conn;  /* a DCI's connection: later ones have higher numbers */
+	uint32_t dc_start; /* its first PSN */
 	uint16_t slid;
 	uint32_t mtu;
 	uint64_t raddr;	     /* of the message */
@@ -61,6 +64,11 @@ static inline uint32_t nic_packets(uint64_t len, uint32_t mtu)
 
 /* rsp.c: a run of a connected service arrives at its QP. Under an epoch; takes rsp.lock. */
 void nic_rsp_packet(struct nic_qp *qp, const struct nic_pkt *p, struct nic_reply *ret);
+
+/* The same once it is clear whose it is, for all services but UC. rsp.lock held. */
+void nic_rsp_reliable(struct nic_qp *qp, const struct nic_pkt *p, struct nic_reply *ret);
+/* Complete the receive entry in hand with an error. rsp.lock held. */
+void nic_rsp_complete_error(struct nic_qp *qp, uint8_t syndrome);
 
 /* req.c: an answer that was on the way comes in. Under an epoch; takes req.lock. */
 void nic_req_reply(struct nic_qp *qp, const struct nic_reply *rep);

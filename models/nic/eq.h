@@ -26,6 +26,7 @@ enum nic_event {
 	NIC_EV_SRQ_CATAS = 0x12,
 	NIC_EV_SRQ_LAST_WQE = 0x13,
 	NIC_EV_SRQ_LIMIT = 0x14,
+	NIC_EV_DCT_DRAINED = 0x1c,
 	NIC_EV_MAX = 256
 };
 

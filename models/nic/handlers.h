@@ -85,6 +85,12 @@ uint8_t nic_cmd_modify_rmp(struct nic_cmd *c);
 uint8_t nic_cmd_arm_srq(struct nic_cmd *c);
 uint8_t nic_cmd_destroy_srq(struct nic_cmd *c);
 
+/* dct_cmd.c */
+uint8_t nic_cmd_create_dct(struct nic_cmd *c);
+uint8_t nic_cmd_destroy_dct(struct nic_cmd *c);
+uint8_t nic_cmd_drain_dct(struct nic_cmd *c);
+uint8_t nic_cmd_query_dct(struct nic_cmd *c);
+
 /* port_cmd.c */
 uint8_t nic_cmd_query_vport_state(struct nic_cmd *c);
 uint8_t nic_cmd_query_vport_context(struct nic_cmd *c);

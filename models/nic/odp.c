@@ -6,6 +6,7 @@
  */
 #include "hw/mlx5_bits.h"
 #include "models/nic/data.h"
+#include "models/nic/dct.h"
 
 #define SUBTYPE_MEMORY 2
 #define FLAG_LAST      0x80 /* no further event of this fault: resume it */
@@ -58,6 +59,10 @@ static void resume_req(struct nic_qp *qp, uint32_t token, bool error)
 
 static void resume_rsp(struct nic_qp *qp, uint32_t token, bool error)
 {
+	if (qp->type == NIC_QP_DCT) {
+		nic_dct_resume(qp, token, error);
+		return;
+	}
 	pthread_mutex_lock(&qp->rsp.lock);
 	if (qp->rsp.fault_token && (!token || qp->rsp.fault_token == token)) {
 		qp->rsp.fault_token = 0;

@@ -20,6 +20,7 @@
 
 struct nic;
 struct nic_cq;
+struct nic_dct;
 struct nic_srq;
 
 enum nic_qp_type { /* service type as in the context */
@@ -27,6 +28,8 @@ enum nic_qp_type { /* service type as in the context */
 		   NIC_QP_UC = 0x1,
 		   NIC_QP_UD = 0x2,
 		   NIC_QP_XRC = 0x3,
+		   NIC_QP_DCI = 0x5,
+		   NIC_QP_DCT = 0x6, /* by a command of its own */
 		   NIC_QP_QP0 = 0x7,
 		   NIC_QP_QP1 = 0x8,
 		   NIC_QP_REG_UMR = 0xc,
@@ -99,7 +102,10 @@ struct nic_qp {
 	struct nic_srq *srq;	  /* or NULL */
 	struct nic_buf buf;	  /* empty if the QP has neither ring */
 	struct nic_ring sq, rq;
-	uint64_t db_addr; /* doorbell record: [0] receive counter, [1] send counter */
+	struct nic_dct *dct;	/* of a DCT, else NULL */
+	uint64_t dc_key;	/* what initiators must know */
+	uint32_t dc_violations; /* who did not; rsp.lock */
+	uint64_t db_addr;	/* doorbell record: [0] receive counter, [1] send counter */
 	/* changed by commands and by errors; see nic_qp_error */
 	_Atomic uint8_t state;
 	struct nic_qp_attr attr;

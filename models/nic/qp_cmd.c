@@ -4,6 +4,7 @@
 
 #include "hw/mlx5_cmd.h"
 #include "hw/mlx5_ctx.h"
+#include "models/nic/dct.h"
 #include "models/nic/free.h"
 #include "models/nic/handlers.h"
 #include "models/nic/internal.h"
@@ -49,7 +50,8 @@ static uint64_t shape_rings(struct nic_qp *qp, const uint8_t *x)
 
 static bool type_known(uint32_t st)
 {
-	return st <= NIC_QP_XRC || st == NIC_QP_QP0 || st == NIC_QP_QP1 || st == NIC_QP_REG_UMR;
+	return st <= NIC_QP_XRC || st == NIC_QP_DCI || st == NIC_QP_QP0 || st == NIC_QP_QP1 ||
+	       st == NIC_QP_REG_UMR;
 }
 
 static uint8_t check_type(struct nic_cmd *c, const uint8_t *x)
@@ -64,7 +66,7 @@ static uint8_t check_type(struct nic_cmd *c, const uint8_t *x)
 	if (mlx5_get(x, MLX5_QPC_WQ_SIGNATURE))
 		return nic_fail(c, NIC_BAD_PARAM, SYN_ABSENT);
 	/* Special ones, memory management and the key of all memory are the kernel's. */
-	if (c->uid && (st > NIC_QP_XRC || mlx5_get(x, MLX5_QPC_RLKY)))
+	if (c->uid && ((st > NIC_QP_XRC && st != NIC_QP_DCI) || mlx5_get(x, MLX5_QPC_RLKY)))
 		return nic_fail(c, NIC_BAD_PARAM, SYN_UID_FORBIDDEN);
 	if ((st == NIC_QP_QP0 || st == NIC_QP_QP1) && nic_find_special(c->nic, st - NIC_QP_QP0))
 		return nic_fail(c, NIC_BAD_PARAM, SYN_QP_SPECIAL);
@@ -127,7 +129,8 @@ static void from_context(struct nic_qp *qp, struct nic_cmd *c, const uint8_t *x)
 	qp->nic = c->nic;
 	qp->dma = c->dma;
 	qp->type = (uint8_t)mlx5_get(x, MLX5_QPC_ST);
-	qp->rq_kind = (uint8_t)mlx5_get(x, MLX5_QPC_RQ_TYPE);
+	/* An initiator receives nothing, whatever queue its context names. */
+	qp->rq_kind = qp->type == NIC_QP_DCI ? NIC_RQ_NONE : (uint8_t)mlx5_get(x, MLX5_QPC_RQ_TYPE);
 	qp->no_sq = mlx5_get(x, MLX5_QPC_NO_SQ);
 	qp->rlky = mlx5_get(x, MLX5_QPC_RLKY);
 	qp->drain_sigerr = mlx5_get(x, MLX5_QPC_DRAIN_SIGERR);
@@ -180,7 +183,7 @@ static void count_refs(struct nic_qp *qp, int n)
 		qp->srq->obj.refs += (uint32_t)n;
 }
 
-static uint8_t start_halves(struct nic_cmd *c, struct nic_qp *qp)
+uint8_t nic_qp_start(struct nic_cmd *c, struct nic_qp *qp)
 {
 	pthread_mutex_init(&qp->req.lock, NULL);
 	pthread_mutex_init(&qp->rsp.lock, NULL);
@@ -193,7 +196,7 @@ static uint8_t start_halves(struct nic_cmd *c, struct nic_qp *qp)
 	return NIC_OK;
 }
 
-static void publish(struct nic_qp *qp)
+void nic_qp_publish(struct nic_qp *qp)
 {
 	struct nic *nic = qp->nic;
 	uint32_t idx = qp->obj.id - nic->table[NIC_T_QP].base;
@@ -225,15 +228,26 @@ uint8_t nic_cmd_create_qp(struct nic_cmd *c)
 	if (!st)
 		st = make_ring(c, qp, x);
 	if (!st)
-		st = start_halves(c, qp);
+		st = nic_qp_start(c, qp);
 	if (st) {
 		nic_buf_fini(&qp->buf);
 		nic_obj_drop(c->nic, qp);
 		return st;
 	}
-	publish(qp);
+	nic_qp_publish(qp);
 	mlx5_set(c->out, MLX5_OUT_ID, qp->obj.id);
 	return NIC_OK;
+}
+
+struct nic_qp *nic_qp_named(struct nic_cmd *c)
+{
+	uint32_t id = (uint32_t)mlx5_get(c->in, MLX5_IN_ID);
+	struct nic_qp *qp = (struct nic_qp *)nic_cmd_find(c, NIC_T_QP, id);
+
+	if (!qp || qp->type != NIC_QP_DCT)
+		return qp;
+	c->syndrome = SYN_NO_OBJECT + NIC_T_QP;
+	return NULL;
 }
 
 /* ---- destruction ---- */
@@ -243,6 +257,7 @@ void nic_qp_free(struct nic *nic, struct nic_qp *qp)
 	atomic_store(&nic->qp_uar[qp->obj.id - nic->table[NIC_T_QP].base], 0);
 	nic_req_fini(qp);
 	nic_rsp_fini(qp);
+	nic_dct_fini(qp);
 	pthread_mutex_destroy(&qp->req.lock);
 	pthread_mutex_destroy(&qp->rsp.lock);
 	count_refs(qp, -1);
@@ -257,6 +272,8 @@ uint8_t nic_cmd_destroy_qp(struct nic_cmd *c)
 
 	if (!qp)
 		return st;
+	if (!nic_qp_named(c))
+		return NIC_BAD_RES;
 	if (qp->type == NIC_QP_QP0 || qp->type == NIC_QP_QP1)
 		atomic_store(&c->nic->special[qp->type - NIC_QP_QP0], NULL);
 	nic_net_detach_all(c->nic, qp->obj.id);
@@ -312,8 +329,7 @@ static void show_progress(struct nic_qp *qp, uint8_t *x)
 uint8_t nic_cmd_query_qp(struct nic_cmd *c)
 {
 	uint8_t *x = c->out + MLX5_QUERY_QP_OUT_QPC_OFF;
-	struct nic_qp *qp =
-		(struct nic_qp *)nic_cmd_find(c, NIC_T_QP, (uint32_t)mlx5_get(c->in, MLX5_IN_ID));
+	struct nic_qp *qp = nic_qp_named(c);
 
 	if (!qp)
 		return NIC_BAD_RES;

@@ -73,7 +73,8 @@ static const struct transition *find(uint16_t opcode)
 
 static bool is_connected(const struct nic_qp *qp)
 {
-	return qp->type == NIC_QP_RC || qp->type == NIC_QP_UC || qp->type == NIC_QP_XRC;
+	return qp->type == NIC_QP_RC || qp->type == NIC_QP_UC || qp->type == NIC_QP_XRC ||
+	       qp->type == NIC_QP_DCI;
 }
 
 /* ---- reading ---- */
@@ -229,8 +230,7 @@ static uint8_t apply_locked(struct nic_cmd *c, const struct transition *t, struc
 uint8_t nic_cmd_modify_qp(struct nic_cmd *c)
 {
 	const struct transition *t = find(c->opcode);
-	struct nic_qp *qp =
-		(struct nic_qp *)nic_cmd_find(c, NIC_T_QP, (uint32_t)mlx5_get(c->in, MLX5_IN_ID));
+	struct nic_qp *qp = nic_qp_named(c);
 	uint8_t st;
 
 	if (!qp || !t)

@@ -138,6 +138,34 @@ static bool is_local(const struct nic_qp *qp, uint8_t op)
 	       qp->type == NIC_QP_QP0 || qp->type == NIC_QP_QP1;
 }
 
+static struct nic_dc_peer dc_peer(const struct nic_swqe *w)
+{
+	return (struct nic_dc_peer){ .key = w->av.dc_key, .dctn = w->av.dqpn, .lid = w->av.rlid };
+}
+
+/* Must a DCI's request wait until all before it, to somebody else, is acknowledged? */
+static bool other_peer(const struct run *x)
+{
+	const struct nic_req *r = &x->qp->req;
+	struct nic_dc_peer to = dc_peer(&x->w);
+
+	return x->qp->type == NIC_QP_DCI && r->fl_n &&
+	       (to.key != r->dc_to.key || to.dctn != r->dc_to.dctn || to.lid != r->dc_to.lid);
+}
+
+/* A DCI's connection lasts as long as something is on the way. */
+static void dc_connect(struct run *x)
+{
+	static _Atomic uint64_t serial;
+	struct nic_req *r = &x->qp->req;
+
+	if (x->qp->type != NIC_QP_DCI || r->fl_n)
+		return;
+	r->dc_to = dc_peer(&x->w);
+	r->dc_conn = atomic_fetch_add(&serial, 1) + 1;
+	r->dc_start = r->psn;
+}
+
 /* Start the next request of the queue. */
 static void push(struct run *x)
 {
@@ -145,6 +173,7 @@ static void push(struct run *x)
 	struct nic_swqe *w = &x->w;
 	struct nic_inflight *e = nic_req_fl(r, r->fl_n);
 
+	dc_connect(x);
 	*e = (struct nic_inflight){ .idx = w->idx,
 				    .nbb = w->nbb,
 				    .opcode = w->opcode,
@@ -211,7 +240,10 @@ static void fill(struct run *x, const struct nic_inflight *e, uint64_t off, stru
 		.srqn = w->srqn,
 		.rkey = w->rkey,
 		.sqpn = qp->obj.id,
-		.dqpn = qp->attr.dqpn,
+		.dqpn = qp->type == NIC_QP_DCI ? w->av.dqpn : qp->attr.dqpn,
+		.dc_key = w->av.dc_key,
+		.dc_conn = qp->req.dc_conn,
+		.dc_start = qp->req.dc_start,
 		.slid = atomic_load(&qp->nic->port.lid),
 		.mtu = nic_mtu(qp),
 		.raddr = w->raddr,
@@ -388,7 +420,8 @@ static void transmit(struct run *x, struct nic_pkt *p, struct nic_reply *rep)
 	uint32_t clean, n = read ? 1 : p->n_psn;
 	uint64_t due;
 
-	to = nic_net_find_lid(from, x->qp->attr.path.rlid);
+	to = nic_net_find_lid(from,
+			      x->qp->type == NIC_QP_DCI ? x->w.av.rlid : x->qp->attr.path.rlid);
 	clean = unharmed(from, NIC_F_CABLE_TX, n, &x->qp->req.hit_tx, &hit);
 	if (!clean) {
 		cut(p, read ? p->n_psn : 1);
@@ -504,7 +537,7 @@ static enum step step(struct run *x)
 		nic_qp_error(qp, NIC_EV_WQ_CATAS);
 		return STEP_WAIT;
 	}
-	if (fresh && is_local(qp, x->w.opcode) && r->fl_n)
+	if (fresh && ((is_local(qp, x->w.opcode) && r->fl_n) || other_peer(x)))
 		return STEP_WAIT;
 	if (fresh) {
 		push(x);

@@ -21,6 +21,13 @@ struct nic_inflight {
 	uint64_t len;
 };
 
+/* Whom a DCI talks to. */
+struct nic_dc_peer {
+	uint64_t key;
+	uint32_t dctn;
+	uint16_t lid;
+};
+
 struct nic_req {
 	pthread_mutex_t lock;
 	/* all under lock */
@@ -45,6 +52,10 @@ struct nic_req {
 	struct nic_inflight fl[NIC_INFLIGHT];
 	/* What a fault point decided for the next packet, and for the next packet of an answer. */
 	struct mdl_fault_hit hit_tx, hit_ack;
+	/* A DCI's connection: to whom, its number, its first PSN. */
+	struct nic_dc_peer dc_to;
+	uint64_t dc_conn;
+	uint32_t dc_start;
 	uint64_t timer_at; /* timer.c */
 	uint32_t timer_pos;
 };

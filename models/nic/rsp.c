@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "models/nic/data.h"
+#include "models/nic/dct.h"
 
 /* What one run needs while the responder works on it. */
 struct work {
@@ -67,7 +68,8 @@ static void refuse(struct work *w, enum nic_answer kind, uint8_t event)
 {
 	w->rep->kind = kind;
 	w->rep->psn = w->qp->rsp.epsn;
-	if (reliable(w->qp))
+	/* What one initiator does wrong is no matter of the others. */
+	if (reliable(w->qp) && w->qp->type != NIC_QP_DCT)
 		nic_qp_error(w->qp, event);
 	else
 		w->qp->rsp.dropping = true;
@@ -99,7 +101,7 @@ static void complete(struct nic_qp *qp, struct nic_cqe *e)
 		nic_qp_error(qp, 0);
 }
 
-static void complete_error(struct nic_qp *qp, uint8_t syndrome)
+void nic_rsp_complete_error(struct nic_qp *qp, uint8_t syndrome)
 {
 	struct nic_cqe e = { .opcode = NIC_CQE_RESP_ERR, .syndrome = syndrome };
 
@@ -268,7 +270,7 @@ static void do_send(struct work *w)
 	if (!get_entry(w, &e))
 		return;
 	if (w->p->iov->len > e.total || w->p->off > e.total - w->p->iov->len) {
-		complete_error(w->qp, NIC_S_LOCAL_LENGTH);
+		nic_rsp_complete_error(w->qp, NIC_S_LOCAL_LENGTH);
 		refuse(w, NIC_A_INV, 0);
 		return;
 	}
@@ -276,7 +278,7 @@ static void do_send(struct work *w)
 	m.c.pd = e.pd;
 	if (!move_payload(w, map_recv, &m, false, &x)) {
 		if (x) {
-			complete_error(w->qp, NIC_S_LOCAL_PROT);
+			nic_rsp_complete_error(w->qp, NIC_S_LOCAL_PROT);
 			refuse(w, NIC_A_OP, 0);
 		}
 		return;
@@ -294,7 +296,7 @@ static void do_send(struct work *w)
 				return;
 			}
 			if (inv) {
-				complete_error(w->qp, NIC_S_LOCAL_ACCESS);
+				nic_rsp_complete_error(w->qp, NIC_S_LOCAL_ACCESS);
 				refuse(w, NIC_A_ACCESS, 0);
 				return;
 			}
@@ -524,6 +526,13 @@ static void packet_unreliable(struct work *w)
 	w->rep->kind = NIC_A_LOST;
 }
 
+void nic_rsp_reliable(struct nic_qp *qp, const struct nic_pkt *p, struct nic_reply *ret)
+{
+	struct work w = { qp, p, ret };
+
+	packet_reliable(&w);
+}
+
 static bool may_receive(const struct nic_qp *qp)
 {
 	uint8_t s = atomic_load(&qp->state);
@@ -536,10 +545,13 @@ void nic_rsp_packet(struct nic_qp *qp, const struct nic_pkt *p, struct nic_reply
 	struct work w = { qp, p, ret };
 
 	*ret = (struct nic_reply){ .kind = NIC_A_LOST };
-	if (qp->type != p->type)
+	if (qp->type != (p->type == NIC_QP_DCI ? NIC_QP_DCT : p->type))
 		return;
 	pthread_mutex_lock(&qp->rsp.lock);
-	if (may_receive(qp) && qp->attr.dqpn == p->sqpn && qp->attr.path.rlid == p->slid) {
+	if (qp->type == NIC_QP_DCT) {
+		if (may_receive(qp))
+			nic_dct_packet(qp, p, ret);
+	} else if (may_receive(qp) && qp->attr.dqpn == p->sqpn && qp->attr.path.rlid == p->slid) {
 		if (!qp->rsp.comm_est && atomic_load(&qp->state) == NIC_QPS_RTR)
 			nic_event_qp(qp->nic, NIC_EV_COMM_EST, qp->obj.id);
 		qp->rsp.comm_est = true;
@@ -558,7 +570,7 @@ static bool flush_locked(struct nic_qp *qp)
 	unsigned n;
 
 	if (r->have_rwqe) {
-		complete_error(qp, NIC_S_FLUSH);
+		nic_rsp_complete_error(qp, NIC_S_FLUSH);
 		mdl_count(qp->nic->dev, NIC_C_FLUSHED);
 	}
 	if (qp->rq_kind == NIC_RQ_SRQ) {
@@ -570,7 +582,7 @@ static bool flush_locked(struct nic_qp *qp)
 	for (n = 0; n < 64 && !nic_recv_take(qp, NULL, &e); n++) {
 		r->rwqe = e.counter;
 		r->rwqe_srq = NULL;
-		complete_error(qp, NIC_S_FLUSH);
+		nic_rsp_complete_error(qp, NIC_S_FLUSH);
 		mdl_count(qp->nic->dev, NIC_C_FLUSHED);
 	}
 	r->flushed = n < 64;

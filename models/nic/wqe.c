@@ -63,7 +63,9 @@ static int parse_av(struct cursor *c, struct nic_av *av)
 
 	if (!p)
 		return -EINVAL;
-	*av = (struct nic_av){ .qkey = mlx5_get32(p, 0), .rlid = (uint16_t)(p[14] << 8 | p[15]) };
+	*av = (struct nic_av){ .qkey = mlx5_get32(p, 0),
+			       .dc_key = mlx5_get64(p, 0),
+			       .rlid = (uint16_t)(p[14] << 8 | p[15]) };
 	dq = mlx5_get32(p, 8);
 	av->dqpn = dq & 0xffffff;
 	av->sl = p[12] & 0xf;
@@ -166,9 +168,11 @@ static int parse_op(const struct nic_qp *qp, struct cursor *c, struct nic_swqe *
 	}
 }
 
-static bool is_datagram(const struct nic_qp *qp)
+/* Does each request tell where it goes? */
+static bool has_av(const struct nic_qp *qp)
 {
-	return qp->type == NIC_QP_UD || qp->type == NIC_QP_QP0 || qp->type == NIC_QP_QP1;
+	return qp->type == NIC_QP_UD || qp->type == NIC_QP_QP0 || qp->type == NIC_QP_QP1 ||
+	       qp->type == NIC_QP_DCI;
 }
 
 /* Which opcodes a service type knows. */
@@ -184,9 +188,10 @@ static bool op_allowed(uint8_t type, uint8_t op)
 		return type != NIC_QP_REG_UMR;
 	case NIC_OP_WRITE:
 	case NIC_OP_WRITE_IMM:
-		return type == NIC_QP_RC || type == NIC_QP_UC || type == NIC_QP_XRC;
+		return type == NIC_QP_RC || type == NIC_QP_UC || type == NIC_QP_XRC ||
+		       type == NIC_QP_DCI;
 	default:
-		return type == NIC_QP_RC || type == NIC_QP_XRC;
+		return type == NIC_QP_RC || type == NIC_QP_XRC || type == NIC_QP_DCI;
 	}
 }
 
@@ -215,7 +220,8 @@ int nic_wqe_parse(const struct nic_qp *qp, const uint8_t *p, unsigned n, uint16_
 			return -EINVAL;
 		w->srqn = mlx5_get32(x, 0) & 0xffffff;
 	}
-	if (is_datagram(qp) && w->opcode != NIC_OP_NOP && parse_av(&c, &w->av))
+	if (has_av(qp) && w->opcode != NIC_OP_NOP && w->opcode != NIC_OP_UMR &&
+	    parse_av(&c, &w->av))
 		return -EINVAL;
 	return parse_op(qp, &c, w);
 }

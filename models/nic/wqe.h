@@ -41,6 +41,7 @@ struct nic_sge {
 /* Address vector of a datagram. */
 struct nic_av {
 	uint32_t qkey, dqpn, flow_label;
+	uint64_t dc_key; /* where qkey is, of a DCI */
 	uint16_t rlid;
 	uint8_t sl, mlpath, tclass, hop_limit, sgid_index;
 	bool grh;

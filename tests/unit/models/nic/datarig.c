@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "datarig.h"
+#include "models/nic/dct.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -385,6 +386,7 @@ static void free_object(struct nic_obj *o)
 
 		nic_req_fini(qp);
 		nic_rsp_fini(qp);
+		nic_dct_fini(qp);
 		nic_buf_fini(&qp->buf);
 		free(qp->scq);
 		free(qp->rcq);

@@ -245,7 +245,7 @@ static void queue_creation_checks_its_references(void **state)
 	qp_context(pd, uar, cqn + 1);
 	assert_int_equal(go(), 0x05);
 	qp_context(pd, uar, cqn);
-	put32(0x18, 0x5u << 16); /* no such service */
+	put32(0x18, 0x6u << 16); /* no such service by this command */
 	assert_int_equal(go(), 0x03);
 	assert_int_equal(nic->table[NIC_T_QP].used, 0);
 	assert_int_equal(nic->mem_used > 0, 1);
