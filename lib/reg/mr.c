@@ -159,6 +159,8 @@ int pdmai_mr_revoke(struct pdma_mr *mr, int err, const char *why)
 	if (ret || mr->revoked)
 		return ret;
 	mr->revoked = true;
+	if (mr->quiet)
+		return 0;
 	mr->event.event = (struct pdma_event){ .type = PDMA_EVENT_MR_REVOKED,
 					       .err = err,
 					       .region = mr->region,

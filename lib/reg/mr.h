@@ -19,6 +19,7 @@ struct pdma_mr {
 	uint64_t addr; /* of offset 0 of the region */
 	bool mapped;   /* holds the region's mapping */
 	void *bounce;  /* staged */
+	bool quiet;    /* of the library itself: no events */
 	bool revoked;
 	struct pdmai_event event;
 	void *cookie;

@@ -115,6 +115,7 @@ struct pdma_region {
 	struct pdmai_piece *pieces;
 	unsigned n_pieces;
 
+	bool quiet; /* of the library itself: no events */
 	bool revoked;
 	char why[160]; /* since the revoke */
 	struct pdmai_event event_revoked, event_wanted, event_failed;

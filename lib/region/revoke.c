@@ -20,7 +20,7 @@ static int revoke_mrs(struct pdma_region *r, int err, const char *why)
 static void tell(struct pdma_region *r, struct pdmai_event *e, enum pdma_event_type type, int err,
 		 const char *text)
 {
-	if (e->queued)
+	if (e->queued || r->quiet)
 		return;
 	e->event =
 		(struct pdma_event){ .type = type, .err = err, .region = r, .cookie = r->cookie };

@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: MIT
+/* By the copy engine of the accelerator at either end. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "lib/dev/peer.h"
+#include "lib/region/device.h"
+#include "lib/transfer/transfer.h"
+
+#define RING_LOG2 5
+
+/* A piece of a region as the engine addresses it. */
+struct place {
+	struct pdmai_accel_mem mem;
+	struct pdmai_peer peer; /* the window, if it took one */
+	uint64_t iova, iova_len;
+};
+
+struct side {
+	struct pdma_region *region;
+	struct place *places; /* one for each piece of the region */
+	bool mapped;	      /* the region, by us */
+};
+
+struct accel {
+	struct pdmai_device *device;
+	struct pdmai_accel_ring *ring;
+	unsigned ring_idx;
+	uint64_t len_max;
+	struct side dst, src;
+};
+
+static uint64_t page_mask(void)
+{
+	return (uint64_t)sysconf(_SC_PAGESIZE) - 1;
+}
+
+static struct pdmai_device *driven(const struct pdma_region *r)
+{
+	for (unsigned i = 0; i < r->n_pieces; i++) {
+		struct pdmai_backing *b = r->pieces[i].backing;
+
+		if (b->kind == PDMA_KIND_ACCEL && b->device)
+			return b->device;
+	}
+	return NULL;
+}
+
+/* A window to another function's BAR, whole pages around the piece. */
+static int place_peer(struct accel *a, const struct pdmai_piece *p, struct place *place)
+{
+	uint64_t off = p->backing->dev_off + p->off, first = off & ~page_mask();
+	uint64_t len = (off + p->len - first + page_mask()) & ~page_mask();
+	int ret;
+
+	ret = pdmai_peer_map(p->backing->ctx->sysfs, a->device->dev, p->backing->device->dev,
+			     (unsigned)p->backing->bar, first, len, &place->peer);
+	if (ret)
+		return ret;
+	place->mem = (struct pdmai_accel_mem){ ACCEL_SPACE_BUS, place->peer.addr + (off - first),
+					       p->len };
+	return 0;
+}
+
+static int place_host(struct accel *a, const struct pdmai_piece *p, char *vaddr,
+		      struct place *place)
+{
+	uintptr_t first = (uintptr_t)vaddr & ~page_mask();
+	uint64_t len = ((uintptr_t)vaddr + p->len - first + page_mask()) & ~page_mask();
+	int ret;
+
+	ret = pdmai_dev_dma_map(a->device->dev, (void *)first, len, PDMAI_DMA_BOTH, &place->iova);
+	if (ret)
+		return ret;
+	place->iova_len = len;
+	place->mem = (struct pdmai_accel_mem){ ACCEL_SPACE_BUS,
+					       place->iova + ((uintptr_t)vaddr - first), p->len };
+	return 0;
+}
+
+static int place_one(struct accel *a, struct side *s, unsigned i, char *vaddr)
+{
+	const struct pdmai_piece *p = &s->region->pieces[i];
+	struct pdmai_backing *b = p->backing;
+
+	if (b->device == a->device && b->bar == ACCEL_BAR_VRAM) {
+		s->places[i].mem =
+			(struct pdmai_accel_mem){ ACCEL_SPACE_LOCAL, b->dev_off + p->off, p->len };
+		return 0;
+	}
+	if (b->device)
+		return place_peer(a, p, &s->places[i]);
+	if (vaddr)
+		return place_host(a, p, vaddr, &s->places[i]);
+	return pdmai_fail(EOPNOTSUPP, "%s is out of the accelerator's reach", s->region->uri);
+}
+
+static bool is_ram(const struct pdma_region *r)
+{
+	return r->flags & PDMA_REGION_RAM && !(r->flags & PDMA_REGION_FILE);
+}
+
+static int place_all(struct accel *a, struct side *s)
+{
+	void *vaddr = NULL;
+	uint64_t at = 0;
+	int ret = 0;
+
+	s->places = calloc(s->region->n_pieces, sizeof(*s->places));
+	if (!s->places)
+		return pdmai_fail(ENOMEM, "no memory for a transfer");
+	if (is_ram(s->region)) {
+		ret = pdma_region_map(s->region, &vaddr);
+		s->mapped = !ret;
+	}
+	for (unsigned i = 0; i < s->region->n_pieces && !ret; i++) {
+		ret = place_one(a, s, i, vaddr ? (char *)vaddr + at : NULL);
+		at += s->region->pieces[i].len;
+	}
+	return ret;
+}
+
+static void free_places(struct accel *a, struct side *s)
+{
+	for (unsigned i = 0; s->places && i < s->region->n_pieces; i++) {
+		pdmai_peer_unmap(&s->places[i].peer);
+		if (s->places[i].iova_len)
+			pdmai_dev_dma_unmap(a->device->dev, s->places[i].iova,
+					    s->places[i].iova_len);
+	}
+	free(s->places);
+	if (s->mapped)
+		pdma_region_unmap(s->region);
+}
+
+/* The ring first: when it is gone, no command reaches a place any more. */
+static void free_accel(struct accel *a)
+{
+	if (a->ring)
+		pdmai_device_ring_destroy(a->device, a->ring, a->ring_idx);
+	free_places(a, &a->dst);
+	free_places(a, &a->src);
+	free(a);
+}
+
+static int set_up(struct pdma_transfer *t, struct accel *a)
+{
+	int ret;
+
+	/* Writes are posted, reads wait for an answer: the source's engine pushes. */
+	a->device = driven(t->src.region);
+	if (!a->device)
+		a->device = driven(t->dst.region);
+	if (!a->device)
+		return pdmai_fail(EOPNOTSUPP, "no end is an accel: region");
+	a->src.region = t->src.region;
+	a->dst.region = t->dst.region;
+	a->len_max = pdmai_accel_get_info(a->device->accel)->len_max;
+	ret = place_all(a, &a->src);
+	ret = ret ? ret : place_all(a, &a->dst);
+	return ret ? ret : pdmai_device_ring_create(a->device, RING_LOG2, &a->ring, &a->ring_idx);
+}
+
+static int open_accel(struct pdma_transfer *t)
+{
+	struct accel *a = calloc(1, sizeof(*a));
+	int ret;
+
+	if (!a)
+		return pdmai_fail(ENOMEM, "no memory for a transfer");
+	pdmai_ctx_lock(t->ctx);
+	ret = set_up(t, a);
+	if (ret)
+		free_accel(a);
+	pdmai_ctx_unlock(t->ctx);
+	if (ret)
+		return ret;
+	t->priv = a;
+	snprintf(t->device, sizeof(t->device), "%s", a->device->dev->bdf.text);
+	snprintf(t->why, sizeof(t->why), "the accelerator at the %s end copies by itself",
+		 a->device == driven(t->src.region) ? "source" : "destination");
+	return 0;
+}
+
+static void close_accel(struct pdma_transfer *t)
+{
+	pdmai_ctx_lock(t->ctx);
+	free_accel(t->priv);
+	pdmai_ctx_unlock(t->ctx);
+	t->priv = NULL;
+}
+
+/* A slice lies in one piece. */
+static struct pdmai_accel_mem address(const struct side *s, uint64_t off, uint64_t len)
+{
+	struct pdmai_accel_mem mem;
+	unsigned i = 0;
+
+	while (off >= s->region->pieces[i].len)
+		off -= s->region->pieces[i++].len;
+	mem = s->places[i].mem;
+	mem.addr += off;
+	mem.len = len;
+	return mem;
+}
+
+static int submit_accel(struct pdma_transfer *t, uint64_t off, uint64_t len)
+{
+	struct accel *a = t->priv;
+	struct pdmai_accel_mem src = address(&a->src, pdmai_end_at(&t->src, off), len);
+	struct pdmai_accel_mem dst = address(&a->dst, pdmai_end_at(&t->dst, off), len);
+	struct pdmai_accel_cmd cmd = { .op = ACCEL_OP_COPY,
+				       .len = len,
+				       .src = &src,
+				       .n_src = 1,
+				       .dst = &dst,
+				       .n_dst = 1,
+				       .cookie = off };
+
+	return pdmai_accel_submit(a->ring, &cmd);
+}
+
+static int failed(const struct pdma_transfer *t, const struct pdmai_accel_done *done)
+{
+	return pdmai_fail(-done->err, "%s ended the copy at offset %llu with %s", t->device,
+			  (unsigned long long)done->cookie, pdmai_accel_status_name(done->status));
+}
+
+static int reap_accel(struct pdma_transfer *t, int timeout_ms)
+{
+	struct pdmai_accel_done done[PDMAI_DEPTH];
+	struct accel *a = t->priv;
+	int n, ret;
+
+	ret = pdmai_accel_wait(a->ring, timeout_ms * 1000000ll, &done[0]);
+	if (ret == -ETIMEDOUT)
+		return 0;
+	if (ret)
+		return ret;
+	n = pdmai_accel_poll(a->ring, done + 1, PDMAI_DEPTH - 1);
+	if (n < 0)
+		return n;
+	for (int i = 0; i < n + 1; i++)
+		if (done[i].err)
+			return failed(t, &done[i]);
+	return n + 1;
+}
+
+const struct pdmai_engine_ops pdmai_engine_accel = {
+	.id = PDMA_ENGINE_ACCEL,
+	.depth = 8,
+	.by_piece = true,
+	.open = open_accel,
+	.close = close_accel,
+	.submit = submit_accel,
+	.reap = reap_accel,
+};
