@@ -131,7 +131,11 @@
 #define MLX5_GEN_DEVICE_FREQUENCY_KHZ		 MLX5_F(0x9c, 31, 0)
 #define MLX5_GEN_NUM_OF_UARS_PER_PAGE		 MLX5_F(0xa4, 31, 0)
 #define MLX5_GEN_LOG_MAX_DCT_CONNECTIONS	 MLX5_F(0xac, 4, 0)
+#define MLX5_GEN_MINI_CQE_RESP_STRIDE_INDEX	 MLX5_F(0xb4, 3, 3)
 #define MLX5_GEN_CQE_128_ALWAYS			 MLX5_F(0xb4, 2, 2)
+#define MLX5_GEN_CQE_COMPRESSION_128		 MLX5_F(0xb4, 1, 1)
+#define MLX5_GEN_CQE_COMPRESSION		 MLX5_F(0xb4, 0, 0)
+#define MLX5_GEN_CQE_COMPRESSION_MAX_NUM	 MLX5_F(0xb8, 15, 0)
 #define MLX5_GEN_UCTX_CAP			 MLX5_F(0xd4, 31, 0)
 
 /* On-demand paging: two schemes of this shape at 0x00 (transport) and 0x40 (memory) */

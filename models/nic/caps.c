@@ -138,6 +138,12 @@ static const struct cap table[] = {
 	G(DEVICE_FREQUENCY_KHZ, 1000000),
 	G(DEVICE_FREQUENCY_MHZ, 1000),
 	G(NUM_OF_UARS_PER_PAGE, 1),
+	G(CQE_128_ALWAYS, 1),
+	/* asked for and never worth while: see SPEC.rst */
+	G(MINI_CQE_RESP_STRIDE_INDEX, 1),
+	G(CQE_COMPRESSION_128, 1),
+	G(CQE_COMPRESSION, 1),
+	G(CQE_COMPRESSION_MAX_NUM, 64),
 	/* on-demand paging: the memory scheme only */
 	{ P_ODP, MLX5_ODP_MEM_PAGE_FAULT, 1, true, 0 },
 	O(SCHEME, ODP_SCHEME_PAGE_PREFETCH, 1),

@@ -38,7 +38,7 @@ static uint8_t check(struct nic_cmd *c, const uint8_t *ctx)
 		return nic_fail(c, NIC_BAD_PARAM, SYN_QUEUE_SIZE);
 	if (log_cqe(ctx) < 0)
 		return nic_fail(c, NIC_BAD_PARAM, SYN_CQE_SIZE);
-	if (mlx5_get(ctx, MLX5_CQC_CC) || mlx5_get(ctx, MLX5_CQC_CQE_COMP_EN))
+	if (mlx5_get(ctx, MLX5_CQC_CC))
 		return nic_fail(c, NIC_BAD_PARAM, SYN_ABSENT);
 	return NIC_OK;
 }
