@@ -26,12 +26,12 @@ struct pdma_topo;
 #define PDMA_BARS    6
 #define PDMA_WINDOWS 4
 
-enum pdma_kind {
-	PDMA_KIND_ENDPOINT,
-	PDMA_KIND_ROOT_PORT,
-	PDMA_KIND_UPSTREAM,   /* port of a switch towards the processor */
-	PDMA_KIND_DOWNSTREAM, /* port of a switch towards a device */
-	PDMA_KIND_BRIDGE,     /* PCI bridge, or a port whose type could not be read */
+enum pdma_function_kind {
+	PDMA_FUNCTION_ENDPOINT,
+	PDMA_FUNCTION_ROOT_PORT,
+	PDMA_FUNCTION_UPSTREAM,	  /* port of a switch towards the processor */
+	PDMA_FUNCTION_DOWNSTREAM, /* port of a switch towards a device */
+	PDMA_FUNCTION_BRIDGE,	  /* PCI bridge, or a port whose type could not be read */
 };
 
 /* Type of the default domain of an IOMMU group. */
@@ -76,7 +76,7 @@ struct pdma_function {
 	uint32_t host;		/* number of the host bridge, pdma_topo_host() */
 	uint16_t vendor, device;
 	uint32_t class_code; /* 24 bits */
-	enum pdma_kind kind;
+	enum pdma_function_kind kind;
 	char driver[32]; /* "" for none */
 	char name[32];	 /* what the driver made of it: "mlx5_0", "nvme0", "eth0"; "" for none */
 	int numa_node;

@@ -87,19 +87,20 @@ static enum pdma_known known(const struct config *c, unsigned off, bool on)
 	return on ? PDMA_ON : PDMA_OFF;
 }
 
-static enum pdma_kind kind_of(const struct config *c, unsigned express)
+static enum pdma_function_kind kind_of(const struct config *c, unsigned express)
 {
-	static const enum pdma_kind kinds[16] = {
-		[4] = PDMA_KIND_ROOT_PORT, [5] = PDMA_KIND_UPSTREAM, [6] = PDMA_KIND_DOWNSTREAM,
-		[7] = PDMA_KIND_BRIDGE,	   [8] = PDMA_KIND_BRIDGE,
+	static const enum pdma_function_kind kinds[16] = {
+		[4] = PDMA_FUNCTION_ROOT_PORT,	[5] = PDMA_FUNCTION_UPSTREAM,
+		[6] = PDMA_FUNCTION_DOWNSTREAM, [7] = PDMA_FUNCTION_BRIDGE,
+		[8] = PDMA_FUNCTION_BRIDGE,
 	};
 
-	enum pdma_kind kind = PDMA_KIND_ENDPOINT;
+	enum pdma_function_kind kind = PDMA_FUNCTION_ENDPOINT;
 
 	if (express)
 		kind = kinds[(word_at(c, express + EXPRESS_FLAGS) >> 4) & 0xf];
-	if (kind == PDMA_KIND_ENDPOINT && (byte_at(c, PCI_HEADER_TYPE) & 0x7f) == 1)
-		kind = PDMA_KIND_BRIDGE;
+	if (kind == PDMA_FUNCTION_ENDPOINT && (byte_at(c, PCI_HEADER_TYPE) & 0x7f) == 1)
+		kind = PDMA_FUNCTION_BRIDGE;
 	return kind;
 }
 

@@ -117,7 +117,7 @@ static bool is_one_of(const char *driver, const char *const *list, size_t n)
 
 bool pdmai_is_rdma(const struct pdma_function *f)
 {
-	return f->kind == PDMA_KIND_ENDPOINT &&
+	return f->kind == PDMA_FUNCTION_ENDPOINT &&
 	       is_one_of(f->driver, rdma_drivers, COUNT(rdma_drivers));
 }
 
@@ -125,7 +125,7 @@ bool pdmai_is_accel(const struct pdma_function *f)
 {
 	unsigned class = f->class_code >> 16;
 
-	if (f->kind != PDMA_KIND_ENDPOINT)
+	if (f->kind != PDMA_FUNCTION_ENDPOINT)
 		return false;
 	/* Display controllers (with or without a display), processing accelerators. */
 	return (f->class_code >> 8) == 0x0300 || (f->class_code >> 8) == 0x0302 || class == 0x12 ||
@@ -140,13 +140,13 @@ bool pdmai_is_nvme(const struct pdma_function *f)
 bool pdmai_is_exporter(const struct pdma_function *f)
 {
 	return pdmai_is_accel(f) || f->p2pmem ||
-	       (f->kind == PDMA_KIND_ENDPOINT && pdmai_is_user_driver(f));
+	       (f->kind == PDMA_FUNCTION_ENDPOINT && pdmai_is_user_driver(f));
 }
 
 bool pdmai_is_importer(const struct pdma_function *f)
 {
 	return pdmai_is_rdma(f) || pdmai_is_nvme(f) || pdmai_is_accel(f) ||
-	       (f->kind == PDMA_KIND_ENDPOINT && pdmai_is_user_driver(f));
+	       (f->kind == PDMA_FUNCTION_ENDPOINT && pdmai_is_user_driver(f));
 }
 
 uint32_t pdmai_first(const struct pdma_topo *t, bool (*is)(const struct pdma_function *))

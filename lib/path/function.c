@@ -88,8 +88,8 @@ static void load_config(const struct pdmai_tree *tree, const char *dir, struct p
 
 	pdmai_config_parse(config, n > 0 ? (unsigned)n : 0, &node->f, &node->ports);
 	/* Without config space, its class still tells a bridge. */
-	if (node->f.kind == PDMA_KIND_ENDPOINT && node->f.class_code >> 8 == 0x0604)
-		node->f.kind = PDMA_KIND_BRIDGE;
+	if (node->f.kind == PDMA_FUNCTION_ENDPOINT && node->f.class_code >> 8 == 0x0604)
+		node->f.kind = PDMA_FUNCTION_BRIDGE;
 }
 
 static void load_link(const struct pdmai_tree *tree, const char *dir, struct pdma_function *f)

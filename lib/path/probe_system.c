@@ -89,7 +89,7 @@ static void probe_importers(struct pdmai_doctor *d)
 		const struct importer *importer = importer_of(fn->driver);
 		struct pdma_finding *f;
 
-		if (!importer || fn->kind != PDMA_KIND_ENDPOINT ||
+		if (!importer || fn->kind != PDMA_FUNCTION_ENDPOINT ||
 		    (importer->pinned && d->t->rules.version >= importer->pinned))
 			continue;
 		f = pdmai_finding(d, PDMA_BROKEN, PDMA_CAUSE_NO_DMABUF, i);
@@ -127,7 +127,7 @@ static void probe_vfio_export(struct pdmai_doctor *d)
 
 static bool is_in_user_space(const struct pdma_function *f)
 {
-	return f->kind == PDMA_KIND_ENDPOINT && pdmai_is_user_driver(f);
+	return f->kind == PDMA_FUNCTION_ENDPOINT && pdmai_is_user_driver(f);
 }
 
 static void probe_mapped_bar(struct pdmai_doctor *d)

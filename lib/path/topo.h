@@ -95,7 +95,7 @@ bool pdmai_is_bdf(const char *text);
 
 static inline bool pdmai_is_bridge(const struct pdmai_node *node)
 {
-	return node->f.kind != PDMA_KIND_ENDPOINT;
+	return node->f.kind != PDMA_FUNCTION_ENDPOINT;
 }
 
 static inline bool pdmai_is_user_driver(const struct pdma_function *f)

@@ -107,10 +107,10 @@ static bool turns_in_switch(const struct pdma_topo *t, const struct pdmai_pair *
 	const struct pdma_function *port;
 
 	if (p->common == PDMAI_NONE || p->a_top == PDMAI_NONE ||
-	    t->nodes[p->common].f.kind != PDMA_KIND_UPSTREAM)
+	    t->nodes[p->common].f.kind != PDMA_FUNCTION_UPSTREAM)
 		return false;
 	port = &t->nodes[p->a_top].f;
-	if (port->kind != PDMA_KIND_DOWNSTREAM || port->acs == PDMA_NOT_READ)
+	if (port->kind != PDMA_FUNCTION_DOWNSTREAM || port->acs == PDMA_NOT_READ)
 		return false;
 	return port->acs == PDMA_OFF || !(port->acs_control & PDMA_ACS_REQUEST_REDIRECT);
 }
