@@ -81,7 +81,7 @@ uint32_t nic_cable_clean(struct nic *nic, unsigned point, uint32_t n, struct mdl
 	return i;
 }
 
-uint64_t nic_cable_due(struct nic *nic, const struct mdl_fault_hit *hit)
+uint64_t nic_cable_due(struct nic *from, struct nic *to, const struct mdl_fault_hit *hit)
 {
 	switch (hit->action) {
 	case MDL_FAULT_DELAY:
@@ -91,10 +91,15 @@ uint64_t nic_cable_due(struct nic *nic, const struct mdl_fault_hit *hit)
 	case MDL_FAULT_CORRUPT:
 	case MDL_FAULT_ERROR:
 		/* The receiver's checksum finds it. */
-		nic_port_count_add(&nic->port, NIC_PC_SYMBOL_ERR, 1);
+		if (to) {
+			nic_port_count_add(&to->port, NIC_PC_SYMBOL_ERR, 1);
+			nic_port_count_add(&to->port, NIC_PC_RCV_ERR, 1);
+		}
+		return 0;
+	case MDL_FAULT_DUP:
 		return 0;
 	default:
-		nic_port_count_add(&nic->port, NIC_PC_XMIT_DISCARD, 1);
+		nic_port_count_add(&from->port, NIC_PC_XMIT_DISCARD, 1);
 		return 0;
 	}
 }

@@ -150,8 +150,8 @@ void nic_cable_queue_dgram(struct nic *to, const struct nic_dgram *g, struct nic
 			   uint64_t due_ns);
 void nic_cable_queue_reply(struct nic *to, uint32_t qpn, const struct nic_reply *rep,
 			   uint64_t due_ns);
-/* When a packet that was hit arrives, or 0 if never. */
-uint64_t nic_cable_due(struct nic *nic, const struct mdl_fault_hit *hit);
+/* When a packet that was hit arrives, or 0 if never. Counts what became of it; to may be NULL. */
+uint64_t nic_cable_due(struct nic *from, struct nic *to, const struct mdl_fault_hit *hit);
 
 /* ---- timer.c ---- */
 

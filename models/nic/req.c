@@ -292,7 +292,7 @@ static void deliver(struct run *x, struct nic *to, const struct nic_pkt *p, stru
 static void harmed(struct run *x, struct nic *to, const struct nic_pkt *p,
 		   const struct mdl_fault_hit *hit, struct nic_reply *rep)
 {
-	uint64_t due = nic_cable_due(x->qp->nic, hit);
+	uint64_t due = nic_cable_due(x->qp->nic, to, hit);
 
 	*rep = (struct nic_reply){ .kind = NIC_A_LOST };
 	if (hit->action == MDL_FAULT_DUP) {
@@ -328,7 +328,7 @@ static void answer_way(struct run *x, struct nic *to, const struct nic_pkt *p,
 		return;
 	if (hit.action == MDL_FAULT_DUP)
 		return;
-	due = nic_cable_due(to, &hit);
+	due = nic_cable_due(to, x->qp->nic, &hit);
 	if (is_request_reply(p->opcode)) {
 		/* Sent again, it finds its result kept by the peer. */
 		answer_lost(x, p, due, rep);
@@ -408,7 +408,7 @@ static uint32_t read_clean(struct run *x, struct nic *to, uint32_t n, uint64_t *
 	*ret_due = 0;
 	if (clean || hit.action == MDL_FAULT_DUP)
 		return clean ? clean : 1;
-	*ret_due = nic_cable_due(to, &hit);
+	*ret_due = nic_cable_due(to, x->qp->nic, &hit);
 	return 0;
 }
 

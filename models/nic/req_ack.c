@@ -118,6 +118,19 @@ static void go_back(struct nic_qp *qp)
 	r->ack_ns = 0;
 }
 
+/* What was still to be harmed had been sent and lost by now. */
+static void lose_kept(struct nic_qp *qp)
+{
+	struct mdl_fault_hit *tx = &qp->req.hit_tx, *ack = &qp->req.hit_ack;
+	struct nic *to = nic_net_find_lid(qp->nic, qp->attr.path.rlid);
+
+	if (tx->action)
+		nic_cable_due(qp->nic, to, tx);
+	if (ack->action && to)
+		nic_cable_due(to, qp->nic, ack);
+	tx->action = ack->action = MDL_FAULT_NONE;
+}
+
 static void retry(struct nic_qp *qp)
 {
 	if (qp->req.retries >= qp->attr.retry_count) {
@@ -125,8 +138,7 @@ static void retry(struct nic_qp *qp)
 		return;
 	}
 	qp->req.retries++;
-	/* What was still to be harmed had been sent and lost by now. */
-	qp->req.hit_tx.action = qp->req.hit_ack.action = MDL_FAULT_NONE;
+	lose_kept(qp);
 	go_back(qp);
 }
 

@@ -282,8 +282,8 @@ static void transmit(struct nic_qp *qp, const struct nic_dgram *g, struct nic_io
 		put_on_wire(qp, g, data);
 		return;
 	}
-	due = nic_cable_due(qp->nic, &hit);
 	to = nic_net_find_lid(qp->nic, g->dlid);
+	due = nic_cable_due(qp->nic, to, &hit);
 	if (due && to && !g->mcast)
 		nic_cable_queue_dgram(to, g, data, due);
 	else
