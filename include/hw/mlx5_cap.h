@@ -11,10 +11,12 @@
 #define MLX5_CAP_ODP	    0x2
 #define MLX5_CAP_ATOMIC	    0x3
 #define MLX5_CAP_DEVICE_MEM 0xf
+#define MLX5_CAP_GENERAL_2  0x20
 
 /* General */
 #define MLX5_GEN_SIZE				 256
 #define MLX5_GEN_VHCA_ID			 MLX5_F(0x04, 15, 0)
+#define MLX5_GEN_HCA_CAP_2			 MLX5_F(0x04, 31, 31)
 #define MLX5_GEN_LOG_MAX_SRQ_SZ			 MLX5_F(0x10, 31, 24)
 #define MLX5_GEN_LOG_MAX_QP_SZ			 MLX5_F(0x10, 23, 16)
 #define MLX5_GEN_EVENT_CAP			 MLX5_F(0x10, 15, 15)
@@ -137,6 +139,9 @@
 #define MLX5_GEN_CQE_COMPRESSION		 MLX5_F(0xb4, 0, 0)
 #define MLX5_GEN_CQE_COMPRESSION_MAX_NUM	 MLX5_F(0xb8, 15, 0)
 #define MLX5_GEN_UCTX_CAP			 MLX5_F(0xd4, 31, 0)
+
+/* General, second page */
+#define MLX5_GEN2_LOG_RESERVED_QPN_GRANULARITY MLX5_F(0x10, 12, 8)
 
 /* On-demand paging: two schemes of this shape at 0x00 (transport) and 0x40 (memory) */
 #define MLX5_ODP_SCHEME_SIZE	      64

@@ -14,13 +14,11 @@
 #define CAP_OFF 16 /* of the page in QUERY_HCA_CAP's output and SET_HCA_CAP's input */
 #define SCHEME	MLX5_ODP_MEMORY_OFF
 
-enum { P_GENERAL, P_ODP, P_ATOMIC, P_DEVMEM, P_COUNT };
+enum { P_GENERAL, P_GENERAL_2, P_ODP, P_ATOMIC, P_DEVMEM, P_COUNT };
 
 static const uint8_t page_number[P_COUNT] = {
-	[P_GENERAL] = MLX5_CAP_GENERAL,
-	[P_ODP] = MLX5_CAP_ODP,
-	[P_ATOMIC] = MLX5_CAP_ATOMIC,
-	[P_DEVMEM] = MLX5_CAP_DEVICE_MEM,
+	[P_GENERAL] = MLX5_CAP_GENERAL, [P_GENERAL_2] = MLX5_CAP_GENERAL_2, [P_ODP] = MLX5_CAP_ODP,
+	[P_ATOMIC] = MLX5_CAP_ATOMIC,	[P_DEVMEM] = MLX5_CAP_DEVICE_MEM,
 };
 
 struct nic_caps {
@@ -59,6 +57,7 @@ struct cap {
  * Limits are the model's own; which bits decide about the driver's behaviour is told in SPEC.rst.
  */
 static const struct cap table[] = {
+	G(HCA_CAP_2, 1),
 	G(LOG_MAX_SRQ_SZ, 15),
 	G(LOG_MAX_QP_SZ, 15),
 	GSET(LOG_MAX_QP, NIC_LOG_QP, NIC_LOG_QP),
@@ -138,6 +137,9 @@ static const struct cap table[] = {
 	G(DEVICE_FREQUENCY_KHZ, 1000000),
 	G(DEVICE_FREQUENCY_MHZ, 1000),
 	G(NUM_OF_UARS_PER_PAGE, 1),
+	G(GENERAL_OBJ_TYPES,
+	  1ull << MLX5_OBJ_TYPE_RESERVED_QPN | 1ull << MLX5_OBJ_TYPE_AV_QP_MAPPING),
+	{ P_GENERAL_2, MLX5_GEN2_LOG_RESERVED_QPN_GRANULARITY, 0, false, 0 },
 	G(CQE_128_ALWAYS, 1),
 	/* asked for and never worth while: see SPEC.rst */
 	G(MINI_CQE_RESP_STRIDE_INDEX, 1),

@@ -94,6 +94,8 @@ const struct nic_cmd_row nic_cmd_rows[] = {
 	{ 0x90d, NIC_W_INIT, U, IN(MODIFY_RMP), ACK, nic_cmd_modify_rmp, "MODIFY_RMP" },
 	{ 0x90e, NIC_W_INIT, U, PLAIN, ACK, nic_cmd_destroy_srq, "DESTROY_RMP" },
 	{ 0x90f, NIC_W_INIT, U, PLAIN, 272, nic_cmd_query_rmp, "QUERY_RMP" },
+	{ 0xa00, NIC_W_INIT, U, PLAIN, PLAIN, nic_cmd_create_general, "CREATE_GENERAL_OBJECT" },
+	{ 0xa03, NIC_W_INIT, U, PLAIN, ACK, nic_cmd_destroy_general, "DESTROY_GENERAL_OBJECT" },
 	{ 0xa04, NIC_W_INIT, 0, IN(CREATE_UCTX), PLAIN, nic_cmd_create_uctx, "CREATE_UCTX" },
 	{ 0xa06, NIC_W_INIT, 0, PLAIN, ACK, nic_cmd_destroy_uctx, "DESTROY_UCTX" },
 	{ 0xa08, NIC_W_INIT, U, IN(CREATE_UMEM), PLAIN, nic_cmd_create_umem, "CREATE_UMEM" },

@@ -28,6 +28,9 @@ void nic_object_free(struct nic *nic, struct nic_obj *obj)
 	case NIC_T_UMEM:
 		nic_umem_free(nic, (struct nic_umem *)obj);
 		break;
+	case NIC_T_GENERAL:
+		nic_general_free(nic, (struct nic_general *)obj);
+		break;
 	default:
 		nic_obj_drop(nic, obj);
 		break;

@@ -91,6 +91,10 @@ uint8_t nic_cmd_destroy_dct(struct nic_cmd *c);
 uint8_t nic_cmd_drain_dct(struct nic_cmd *c);
 uint8_t nic_cmd_query_dct(struct nic_cmd *c);
 
+/* general_cmd.c */
+uint8_t nic_cmd_create_general(struct nic_cmd *c);
+uint8_t nic_cmd_destroy_general(struct nic_cmd *c);
+
 /* port_cmd.c */
 uint8_t nic_cmd_query_vport_state(struct nic_cmd *c);
 uint8_t nic_cmd_query_vport_context(struct nic_cmd *c);

@@ -156,9 +156,9 @@ static void free_all(struct nic *nic, struct nic_table *t)
 
 /* Users before what they use. */
 static const uint8_t free_order[] = {
-	NIC_T_QP,      NIC_T_SRQ, NIC_T_CQ,   NIC_T_EQ,	     NIC_T_MKEY, NIC_T_PSV,
-	NIC_T_COUNTER, NIC_T_TIR, NIC_T_TIS,  NIC_T_MEMIC,   NIC_T_XRCD, NIC_T_TD,
-	NIC_T_PD,      NIC_T_UAR, NIC_T_UMEM, NIC_T_GENERAL, NIC_T_UCTX,
+	NIC_T_GENERAL, NIC_T_QP,      NIC_T_SRQ, NIC_T_CQ,   NIC_T_EQ,	  NIC_T_MKEY,
+	NIC_T_PSV,     NIC_T_COUNTER, NIC_T_TIR, NIC_T_TIS,  NIC_T_MEMIC, NIC_T_XRCD,
+	NIC_T_TD,      NIC_T_PD,      NIC_T_UAR, NIC_T_UMEM, NIC_T_UCTX,
 };
 
 void nic_free_objects(struct nic *nic)

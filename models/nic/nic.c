@@ -227,7 +227,7 @@ static const struct {
 	[NIC_T_COUNTER] = { 1, 127 },
 	[NIC_T_TIR] = { 1, 1 },
 	[NIC_T_TIS] = { 1, 1 },
-	[NIC_T_GENERAL] = { 1, 1 },
+	[NIC_T_GENERAL] = { 1, 1u << 12 },
 };
 
 static int init_tables(struct nic *nic)

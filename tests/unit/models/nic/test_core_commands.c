@@ -224,6 +224,77 @@ static void used_objects_stay(void **state)
 	assert_int_equal(simple(0x801, pd), 0);
 }
 
+/* General objects of type 0x2c: numbers that queue pairs do not get. */
+static void reserved_numbers_stay_free(void **state)
+{
+	uint32_t pd = make(0x800), uar = make(0x802), eqn = make_eq(uar), cqn, first, i;
+
+	cq_context(uar, eqn);
+	assert_int_equal(go(), 0);
+	cqn = got32(8);
+	start(0xa00, 0, 0x2c);
+	assert_int_equal(go_sized(16, 16), 0);
+	first = got32(8);
+	for (i = 0; i < 70000; i++) { /* once round all numbers */
+		start(0xa00, 0, 0x2c);
+		put32(12, 1u << 24); /* two at once */
+		assert_int_equal(go_sized(16, 16), 0x03);
+		qp_context(pd, uar, cqn);
+		assert_int_equal(go(), 0);
+		assert_int_not_equal(got32(8), first);
+		assert_int_equal(simple(0x501, got32(8)), 0);
+	}
+	start(0xa03, 0, 0x3a); /* another type */
+	put32(8, first);
+	assert_int_equal(go_sized(16, 16), 0x05);
+	for (i = 0; i < 2; i++) {
+		start(0xa03, 0, 0x2c);
+		put32(8, first);
+		assert_int_equal(go_sized(16, 16), i ? 0x05 : 0);
+	}
+	assert_int_equal(simple(0x401, cqn), 0);
+}
+
+/* A target of dynamically connected transport answers to its own commands only. */
+static void a_target_is_no_queue_pair(void **state)
+{
+	uint32_t pd = make(0x800), uar = make(0x802), eqn = make_eq(uar), cqn, srqn, dctn;
+
+	cq_context(uar, eqn);
+	assert_int_equal(go(), 0);
+	cqn = got32(8);
+	start(0x700, 0, 0); /* an SRQ of 16 entries of 32 bytes at page 0x40000 */
+	put32(0x10, 4u << 24);
+	put32(0x14, 1u << 24);
+	put32(0x10 + 0x18, pd);
+	put32(0x10 + 0x2c, 0x50000);
+	put32(0x114, 0x40000);
+	assert_int_equal(go(), 0);
+	srqn = got32(8);
+	start(0x710, 0, 0);
+	put32(0x10 + 0x08, cqn);
+	put32(0x10 + 0x14, srqn);
+	put32(0x10 + 0x18, pd);
+	put32(0x10 + 0x28, 3u << 24 | 1u << 16);
+	put32(0x10 + 0x24, 0x77);
+	assert_int_equal(go_sized(80, 16), 0);
+	dctn = got32(8);
+	assert_int_equal(simple(0x501, dctn), 0x05); /* DESTROY_QP */
+	assert_int_equal(simple(0x50b, dctn), 0x05); /* QUERY_QP */
+	assert_int_equal(simple(0x50a, dctn), 0x05); /* 2RST_QP */
+	assert_int_equal(simple(0x713, dctn), 0);
+	assert_int_equal(got32(0x10) >> 24 & 15, 0);
+	assert_int_equal(got32(0x10 + 0x24), 0x77);
+	assert_int_equal(simple(0x701, srqn), 0x06);
+	assert_int_equal(simple(0x712, dctn), 0); /* DRAIN_DCT */
+	assert_int_equal(simple(0x713, dctn), 0);
+	assert_int_equal(got32(0x10) >> 24 & 15, 2);
+	assert_int_equal(simple(0x711, dctn), 0);
+	assert_int_equal(simple(0x711, dctn), 0x05);
+	assert_int_equal(simple(0x701, srqn), 0);
+	assert_int_equal(simple(0x401, cqn), 0);
+}
+
 static void queue_creation_checks_its_references(void **state)
 {
 	uint32_t pd = make(0x800), uar = make(0x802), eqn = make_eq(uar), cqn;
@@ -367,6 +438,8 @@ int main(void)
 		CASE(users_get_no_key_of_all_memory),
 		CASE(list_of_a_key_must_be_in_the_command),
 		CASE(used_objects_stay),
+		CASE(reserved_numbers_stay_free),
+		CASE(a_target_is_no_queue_pair),
 		CASE(queue_creation_checks_its_references),
 		CASE(transitions_go_by_the_table),
 		CASE(teardown_frees_everything),
