@@ -7,6 +7,7 @@
 #include <peerdma/event.h>
 #include <peerdma/region.h>
 #include <peerdma/registration.h>
+#include <peerdma/serve.h>
 #include <peerdma/transfer.h>
 
 #endif

@@ -42,12 +42,12 @@ struct pdma_serve_options {
 	const char *token_file;
 	/* Networks that may connect, "10.0.0.0/8" or "fd00::/8" each, ended by NULL; NULL: all. */
 	const char *const *allow;
-	const char *nic;	/* RDMA device, "mlx5_0"; NULL: the first with an active port */
-	unsigned max_clients;	/* that proved a token; 0: 256 */
-	unsigned max_pending;	/* that have not yet; beyond, the oldest is dropped; 0: 512 */
-	unsigned max_opens;	/* ranges a client has open at once; 0: 64 */
-	unsigned handshake_ms;	/* until the token is proven; 0: 10,000 */
-	unsigned idle_ms;	/* without an open range and without a message; 0: 60,000 */
+	const char *nic;       /* RDMA device, "mlx5_0"; NULL: the first with an active port */
+	unsigned max_clients;  /* that proved a token; 0: 256 */
+	unsigned max_pending;  /* that have not yet; beyond, the oldest is dropped; 0: 512 */
+	unsigned max_opens;    /* ranges a client has open at once; 0: 64 */
+	unsigned handshake_ms; /* until the token is proven; 0: 10,000 */
+	unsigned idle_ms;      /* without an open range and without a message; 0: 60,000 */
 };
 
 #define PDMA_SERVE_NO_CM    (1u << 0) /* exchange QP numbers by message only */

@@ -15,7 +15,7 @@ static const struct {
 	[PDMA_KIND_UDMABUF] = { "udmabuf", &pdmai_kind_udmabuf },
 	[PDMA_KIND_HOST] = { "host", &pdmai_kind_host },
 	[PDMA_KIND_FILE] = { "file", &pdmai_kind_file },
-	[PDMA_KIND_RDMA] = { "rdma", NULL },
+	[PDMA_KIND_RDMA] = { "rdma", &pdmai_kind_rdma },
 	[PDMA_KIND_POINTER] = { "pointer", NULL },
 	[PDMA_KIND_DMABUF] = { "dmabuf", NULL },
 	[PDMA_KIND_MIXED] = { "mixed", NULL },
