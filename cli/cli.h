@@ -87,8 +87,6 @@ bool cli_parse(struct cli *cli, int argc, char **argv, bool *ret_help);
 const char *cli_option(const struct cli *cli, const char *name);
 /* Value of the i-th one given (options that may be repeated), NULL behind the last. */
 const char *cli_option_at(const struct cli *cli, const char *name, int i);
-/* A number with an optional suffix K, M, G, T (powers of 1024). Return: false: it is none. */
-bool cli_parse_size(const char *text, uint64_t *ret_size);
 
 /* ---- help.c ---- */
 
@@ -116,11 +114,17 @@ void cli_table_column(struct cli_table *table, const char *name, enum cli_align 
 /* The last column takes what is left of the terminal's width, and wraps there. */
 void cli_table_column_wrap(struct cli_table *table, const char *name);
 void cli_table_row(struct cli_table *table);
+/* A column that shows which row is below which. */
+void cli_table_column_tree(struct cli_table *table, const char *name);
+/* A row below the given one (NULL: at the top). Return: to be given for rows below it. */
+void *cli_table_row_below(struct cli_table *table, void *row);
 /* The next cell of the last row. */
 void cli_table_cell(struct cli_table *table, enum cli_style style, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 /* Print on stdout and free. */
 enum cli_status cli_table_print(struct cli_table *table);
+/* Free without printing. */
+void cli_table_free(struct cli_table *table);
 
 /* Print a JSON object on stdout and put it. */
 enum cli_status cli_json_print(struct json_object *object);

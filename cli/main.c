@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include <locale.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -66,5 +67,8 @@ static enum cli_status dispatch(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+	/* For line drawing; numbers stay as everybody reads them. */
+	setlocale(LC_ALL, "");
+	setlocale(LC_NUMERIC, "C");
 	return flush(dispatch(argc, argv));
 }

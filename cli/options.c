@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "cli/cli.h"
 
-#include <errno.h>
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
@@ -153,27 +152,4 @@ const char *cli_option(const struct cli *cli, const char *name)
 		if (!strcmp(cli->given[j].name, name))
 			return cli->given[j].value;
 	return NULL;
-}
-
-bool cli_parse_size(const char *text, uint64_t *ret_size)
-{
-	static const char suffixes[] = "KMGT";
-	const char *suffix;
-	unsigned shift = 0;
-	uint64_t n;
-	char *end;
-
-	errno = 0;
-	n = strtoull(text, &end, 0);
-	if (errno || end == text || text[0] == '-' || text[0] == ' ')
-		return false;
-	suffix = *end ? strchr(suffixes, *end) : NULL;
-	if (suffix) {
-		shift = 10 * (unsigned)(suffix - suffixes + 1);
-		end++;
-	}
-	if (*end || n > UINT64_MAX >> shift)
-		return false;
-	*ret_size = n << shift;
-	return true;
 }

@@ -78,14 +78,25 @@ void cli_table_column_wrap(struct cli_table *t, const char *name)
 	add_column(t, name, 0.5, SCOLS_FL_WRAP);
 }
 
-void cli_table_row(struct cli_table *t)
+void cli_table_column_tree(struct cli_table *t, const char *name)
+{
+	add_column(t, name, 0, SCOLS_FL_TREE);
+}
+
+void *cli_table_row_below(struct cli_table *t, void *row)
 {
 	if (!t)
-		return;
-	t->line = scols_table_new_line(t->scols, NULL);
+		return NULL;
+	t->line = scols_table_new_line(t->scols, row);
 	t->cell = 0;
 	if (!t->line)
 		t->failed = true;
+	return t->line;
+}
+
+void cli_table_row(struct cli_table *t)
+{
+	cli_table_row_below(t, NULL);
 }
 
 static void put_cell(struct cli_table *t, enum cli_style style, char *text)
@@ -120,14 +131,19 @@ void cli_table_cell(struct cli_table *t, enum cli_style style, const char *forma
 		put_cell(t, style, text);
 }
 
+void cli_table_free(struct cli_table *t)
+{
+	if (!t)
+		return;
+	scols_unref_table(t->scols);
+	free(t);
+}
+
 enum cli_status cli_table_print(struct cli_table *t)
 {
 	bool failed = !t || t->failed || scols_print_table(t->scols);
 
-	if (t) {
-		scols_unref_table(t->scols);
-		free(t);
-	}
+	cli_table_free(t);
 	if (failed)
 		return cli_error(CLI_FAILED, NULL, "out of memory", "cannot print a table");
 	return CLI_DONE;

@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: MIT
+#include "cli/machine.h"
+
+#include <peerdma/region.h>
+#include <stdio.h>
+#include <string.h>
+
+enum cli_status cli_machine_open(struct cli *cli, struct cli_machine *m)
+{
+	const char *sysroot = cli_option(cli, "sysroot");
+	struct pdma_ctx_options options = { .size = sizeof(options), .sysroot = sysroot };
+
+	if (pdma_ctx_create(&options, &m->ctx))
+		return cli_error(CLI_FAILED, NULL, pdma_error(), "%s", sysroot ? sysroot : "/");
+	if (pdma_topo_load(m->ctx, &m->topo)) {
+		pdma_ctx_destroy(m->ctx);
+		return cli_error(
+			CLI_FAILED, sysroot ? "a directory made by peerdma topo --save" : NULL,
+			pdma_error(), "cannot look at %s", sysroot ? sysroot : "this machine");
+	}
+	m->system.size = sizeof(m->system);
+	pdma_topo_system(m->topo, &m->system);
+	return CLI_DONE;
+}
+
+void cli_machine_close(struct cli_machine *m)
+{
+	pdma_topo_destroy(m->topo);
+	pdma_ctx_destroy(m->ctx);
+}
+
+struct pdma_function cli_function(const struct cli_machine *m, uint32_t index)
+{
+	struct pdma_function f = { .size = sizeof(f) };
+
+	pdma_topo_function(m->topo, index, &f);
+	return f;
+}
+
+struct pdma_host cli_host(const struct cli_machine *m, uint32_t index)
+{
+	struct pdma_host h = { .size = sizeof(h) };
+
+	pdma_topo_host(m->topo, index, &h);
+	return h;
+}
+
+const char *cli_bdf(const struct cli_machine *m, uint32_t index)
+{
+	static char texts[4][PDMA_BDF_LEN];
+	static unsigned turn;
+	struct pdma_function f;
+
+	if (index == PDMA_NO_FUNCTION)
+		return "-";
+	f = cli_function(m, index);
+	turn = (turn + 1) % 4;
+	memcpy(texts[turn], f.bdf, sizeof(f.bdf));
+	return texts[turn];
+}
+
+/* ---- what a function is ---- */
+
+static bool is_in_user_space(const struct pdma_function *f)
+{
+	return !strcmp(f->driver, "vfio-pci") || !strncmp(f->driver, "uio", 3);
+}
+
+static bool is_accelerator(const struct pdma_function *f)
+{
+	unsigned class = f->class_code >> 8;
+
+	return class == 0x0300 || class == 0x0302 || class >> 8 == 0x12;
+}
+
+static bool is_nic(const struct pdma_function *f)
+{
+	return f->class_code >> 16 == 0x02 || f->class_code >> 8 == 0x0c06;
+}
+
+bool cli_is_exporter(const struct pdma_function *f)
+{
+	return f->kind == PDMA_FUNCTION_ENDPOINT && cli_largest_bar(f) >= 0 &&
+	       (is_accelerator(f) || f->p2pmem || is_in_user_space(f));
+}
+
+bool cli_is_importer(const struct pdma_function *f)
+{
+	return f->kind == PDMA_FUNCTION_ENDPOINT && (is_nic(f) || f->class_code >> 8 == 0x0108 ||
+						     is_accelerator(f) || is_in_user_space(f));
+}
+
+const char *cli_role(const struct pdma_function *f)
+{
+	switch (f->kind) {
+	case PDMA_FUNCTION_ROOT_PORT:
+		return "root port";
+	case PDMA_FUNCTION_UPSTREAM:
+		return "switch up";
+	case PDMA_FUNCTION_DOWNSTREAM:
+		return "switch down";
+	case PDMA_FUNCTION_BRIDGE:
+		return "bridge";
+	case PDMA_FUNCTION_ENDPOINT:
+		break;
+	}
+	if (is_accelerator(f))
+		return "accelerator";
+	if (is_nic(f))
+		return "nic";
+	return f->class_code >> 8 == 0x0108 ? "nvme" : "device";
+}
+
+int cli_largest_bar(const struct pdma_function *f)
+{
+	int best = -1;
+
+	for (int i = 0; i < PDMA_BARS; i++)
+		if (f->bar[i].is_mem && f->bar[i].len &&
+		    (best < 0 || f->bar[i].len > f->bar[best].len))
+			best = i;
+	return best;
+}
+
+const char *cli_link_text(const struct pdma_function *f, char *buf)
+{
+	int n;
+
+	if (!f->speed_mts || !f->width)
+		return strcpy(buf, "-");
+	n = snprintf(buf, 64, "%.1f GT/s x%u", f->speed_mts / 1000.0, f->width);
+	if (f->max_speed_mts > f->speed_mts || f->max_width > f->width)
+		snprintf(buf + n, 64 - (size_t)n, " of %.1f GT/s x%u", f->max_speed_mts / 1000.0,
+			 f->max_width);
+	return buf;
+}
+
+/* ---- what a person calls a device ---- */
+
+static enum cli_status no_device(const char *text)
+{
+	return cli_error(CLI_USAGE, "peerdma list --all", pdma_error(), "%s", text);
+}
+
+static bool parse_range(const char *text, struct pdma_target *target)
+{
+	char off[32], *len;
+
+	if (!*text)
+		return true;
+	if (*text != '+' || strlen(text) >= sizeof(off))
+		return false;
+	strcpy(off, text + 1);
+	len = strchr(off, ':');
+	if (len)
+		*len++ = 0;
+	return !pdma_size_parse(off, &target->off) && (!len || !pdma_size_parse(len, &target->len));
+}
+
+/* Behind "vfio:BDF": "/barN[+OFF[:LEN]]". */
+static bool parse_bar(const char *text, struct pdma_target *target)
+{
+	int n = 0;
+
+	if (!*text)
+		return true;
+	if (sscanf(text, "/bar%1d%n", &target->bar, &n) != 1)
+		return false;
+	return parse_range(text + n, target);
+}
+
+enum cli_status cli_device(const struct cli_machine *m, const char *text,
+			   struct pdma_target *ret_target)
+{
+	static const char *const kinds[] = { "vfio:", "accel:", "cmb:", "dm:" };
+	struct pdma_target target = { .bar = -1 };
+	const char *rest = text;
+	char name[64];
+	size_t n;
+
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++)
+		if (!strncmp(text, kinds[i], strlen(kinds[i])))
+			rest = text + strlen(kinds[i]);
+	n = strcspn(rest, "/+");
+	snprintf(name, sizeof(name), "%.*s", (int)(n < sizeof(name) ? n : 0), rest);
+	if (pdma_topo_find(m->topo, name, &target.function))
+		return no_device(text);
+	/* Of the other kinds the range says nothing about the path. */
+	if (!strncmp(text, "vfio:", 5) && !parse_bar(rest + n, &target))
+		return cli_error(CLI_USAGE, "vfio:BDF/barN+OFF:LEN", "this is no range of a BAR",
+				 "%s", text);
+	*ret_target = target;
+	return CLI_DONE;
+}
+
+size_t cli_devices(const struct cli_machine *m, uint32_t *list, size_t max)
+{
+	size_t n = 0;
+
+	for (uint32_t i = 0; i < m->system.functions && n < max; i++) {
+		struct pdma_function f = cli_function(m, i);
+
+		if (cli_is_importer(&f) || cli_is_exporter(&f))
+			list[n++] = i;
+	}
+	for (uint32_t i = 0; !n && i < m->system.functions && n < max; i++)
+		if (cli_function(m, i).kind == PDMA_FUNCTION_ENDPOINT)
+			list[n++] = i;
+	return n;
+}

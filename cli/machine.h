@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+/* The machine a command looks at: this one, or a captured tree (--sysroot). */
+#ifndef PEERDMA_CLI_MACHINE_H
+#define PEERDMA_CLI_MACHINE_H
+
+#include <peerdma/path.h>
+
+#include "cli/cli.h"
+
+#define CLI_OPTION_SYSROOT                                                                        \
+	{                                                                                         \
+		"sysroot", 0, "DIR", "look at a tree that topo --save captured", CLI_COMPLETE_DIR \
+	}
+#define CLI_OPTION_END                                 \
+	{                                              \
+		NULL, 0, NULL, NULL, CLI_COMPLETE_NONE \
+	}
+
+struct cli_machine {
+	struct pdma_ctx *ctx;
+	struct pdma_topo *topo;
+	struct pdma_system system;
+};
+
+/* Return: CLI_DONE; or the failure, told, with nothing to close. */
+enum cli_status cli_machine_open(struct cli *cli, struct cli_machine *machine);
+void cli_machine_close(struct cli_machine *machine);
+
+/* A function or host bridge that is known to be there. */
+struct pdma_function cli_function(const struct cli_machine *machine, uint32_t index);
+struct pdma_host cli_host(const struct cli_machine *machine, uint32_t index);
+/* Its address, "-" for PDMA_NO_FUNCTION. Static buffers, taken in turns: four live at a time. */
+const char *cli_bdf(const struct cli_machine *machine, uint32_t index);
+
+/* Memory that peers may want. */
+bool cli_is_exporter(const struct pdma_function *f);
+/* A device that can be made to read and write memory of others. */
+bool cli_is_importer(const struct pdma_function *f);
+/* In one word: "nic", "accelerator", "nvme", "port", ... */
+const char *cli_role(const struct pdma_function *f);
+/* The largest memory BAR, -1 if there is none. */
+int cli_largest_bar(const struct pdma_function *f);
+/* "16.0 GT/s x8" and, if the link could do more, "of 32.0 GT/s x16"; buf of 64 bytes. */
+const char *cli_link_text(const struct pdma_function *f, char *buf);
+
+/*
+ * What a person means by a device: an address, a name such as mlx5_0, or a region URI of one.
+ * ret_target: the whole function, or the BAR and range of the URI. Return: CLI_DONE, or told.
+ */
+enum cli_status cli_device(const struct cli_machine *machine, const char *text,
+			   struct pdma_target *ret_target);
+
+/* Importers and exporters; of a machine without any, all endpoints. Return: how many. */
+size_t cli_devices(const struct cli_machine *machine, uint32_t *list, size_t max);
+
+#endif

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: MIT
+/* The kernel's verdict, by having it map a target's memory for an RDMA device. */
+#include <infiniband/verbs.h>
+#include <peerdma/region.h>
+#include <peerdma/registration.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/trial.h"
+
+#define TRY_LEN 4096
+
+#define SAY(field, ...) snprintf(field, sizeof(field), __VA_ARGS__)
+
+static struct ibv_context *open_rdma(const char *name)
+{
+	struct ibv_device **list = ibv_get_device_list(NULL);
+	struct ibv_context *verbs = NULL;
+
+	for (int i = 0; list && list[i] && !verbs; i++)
+		if (!strcmp(ibv_get_device_name(list[i]), name))
+			verbs = ibv_open_device(list[i]);
+	if (list)
+		ibv_free_device_list(list);
+	return verbs;
+}
+
+static void try_register(struct pdma_region *region, struct ibv_pd *pd, const char *nic,
+			 struct cli_kernel *k)
+{
+	struct pdma_reg_options options = {
+		.size = sizeof(options),
+		.ways = PDMA_WAY_DYNAMIC_DMABUF | PDMA_WAY_PINNED_DMABUF,
+	};
+	struct pdma_mr_info info = { .size = sizeof(info) };
+	struct pdma_mr *mr;
+
+	if (pdma_reg_mr(region, pd, IBV_ACCESS_LOCAL_WRITE, &options, &mr)) {
+		k->answer = PDMA_NO;
+		SAY(k->how, "registering its dma-buf with %s: %.100s", nic, pdma_error());
+		return;
+	}
+	k->answer = PDMA_YES;
+	if (!pdma_mr_get_info(mr, &info))
+		SAY(k->how, "%s registered its dma-buf (%s)", nic, pdma_way_name(info.way));
+	pdma_dereg_mr(mr);
+}
+
+static void try_region(const struct cli_path *path, const char *uri, const char *nic,
+		       struct cli_kernel *k)
+{
+	struct ibv_context *verbs = open_rdma(nic);
+	struct pdma_region *region;
+	struct ibv_pd *pd;
+
+	if (!verbs) {
+		SAY(k->how, "not asked: %s cannot be opened", nic);
+		return;
+	}
+	pd = ibv_alloc_pd(verbs);
+	if (!pd) {
+		SAY(k->how, "not asked: %s gives no protection domain", nic);
+	} else if (pdma_region_open(path->machine->ctx, uri, NULL, &region)) {
+		SAY(k->how, "not asked: %.140s", pdma_error());
+	} else {
+		try_register(region, pd, nic, k);
+		pdma_region_close(region);
+	}
+	if (pd)
+		ibv_dealloc_pd(pd);
+	ibv_close_device(verbs);
+}
+
+void cli_ask_kernel(const struct cli_path *path, struct cli_kernel *ret_kernel)
+{
+	struct pdma_function a = cli_function(path->machine, path->initiator);
+	struct pdma_function b = cli_function(path->machine, path->target.function);
+	int bar = path->target.bar < 0 ? cli_largest_bar(&b) : path->target.bar;
+	struct cli_kernel k = { .answer = PDMA_UNKNOWN };
+	char uri[80];
+
+	if (strcmp(pdma_ctx_sysroot(path->machine->ctx), "/")) {
+		SAY(k.how, "not asked: this is a captured machine");
+	} else if (strcmp(cli_role(&a), "nic") || !a.name[0]) {
+		SAY(k.how, "not asked: %s is no RDMA device that could register memory", a.bdf);
+	} else if (strcmp(b.driver, "vfio-pci") || bar < 0) {
+		SAY(k.how, "not asked: memory of %s is exported by vfio-pci only", b.bdf);
+	} else {
+		SAY(uri, "vfio:%s/bar%d+0x%llx:%u", b.bdf, bar,
+		    (unsigned long long)path->target.off, TRY_LEN);
+		try_region(path, uri, a.name, &k);
+	}
+	*ret_kernel = k;
+}
