@@ -7,9 +7,11 @@
 
 extern const struct cli_command cli_cmd_check;
 extern const struct cli_command cli_cmd_completion;
+extern const struct cli_command cli_cmd_copy;
 extern const struct cli_command cli_cmd_doctor;
 extern const struct cli_command cli_cmd_help;
 extern const struct cli_command cli_cmd_list;
+extern const struct cli_command cli_cmd_serve;
 extern const struct cli_command cli_cmd_topo;
 
 #endif
