@@ -120,6 +120,12 @@ struct nic_qp {
  */
 void nic_qp_error(struct nic_qp *qp, uint8_t event);
 
+/*
+ * The same after an error of the send queue alone: services that promise nothing (UC, UD) go to
+ * SQER, where they still receive, the others to ERR.
+ */
+void nic_qp_send_error(struct nic_qp *qp);
+
 /* lead: have the QP's data worker call nic_req_run for it soon. Any thread. */
 void nic_qp_kick(struct nic_qp *qp);
 

@@ -261,6 +261,22 @@ void nic_qp_error(struct nic_qp *qp, uint8_t event)
 	nic_qp_kick(qp);
 }
 
+static bool reliable(const struct nic_qp *qp)
+{
+	return qp->type == NIC_QP_RC || qp->type == NIC_QP_XRC || qp->type == NIC_QP_DCI ||
+	       qp->type == NIC_QP_REG_UMR;
+}
+
+void nic_qp_send_error(struct nic_qp *qp)
+{
+	uint8_t old = NIC_QPS_RTS;
+
+	if (reliable(qp) || !atomic_compare_exchange_strong(&qp->state, &old, NIC_QPS_SQER))
+		nic_qp_error(qp, 0);
+	else
+		nic_qp_kick(qp);
+}
+
 /* ---- query ---- */
 
 static void show_path(const struct nic_path *p, uint8_t *x)

@@ -67,7 +67,7 @@ void nic_req_fail(struct nic_qp *qp, uint8_t syndrome)
 		return;
 	pop(&qp->req);
 	nic_req_post_error(qp, e.idx, e.opcode, syndrome);
-	nic_qp_error(qp, 0);
+	nic_qp_send_error(qp);
 }
 
 uint8_t nic_req_atomic_result(struct nic_iov *v, uint64_t old)

@@ -121,12 +121,11 @@ static void complete(struct nic_qp *qp, const struct nic_dgram *g, const struct 
 		nic_cq_post(qp->rcq, &cqe);
 }
 
-/* Header and payload into the entry. Return: 0 or a syndrome. */
+/* Header and payload into the entry. Return: 0 or a syndrome; f->len is not 0 if a page is absent. */
 static uint8_t scatter(struct nic_qp *qp, const struct nic_dgram *g, const struct nic_rwqe *e,
-		       struct nic_iov *data)
+		       struct nic_iov *data, struct nic_fault *f)
 {
 	struct nic_access_ctx c;
-	struct nic_fault f;
 	struct nic_iov dst, grh, part;
 	uint64_t off, n;
 	enum nic_xlt x;
@@ -141,7 +140,9 @@ static uint8_t scatter(struct nic_qp *qp, const struct nic_dgram *g, const struc
 	for (off = 0; off < GRH + data->len && !syn; off += n) {
 		nic_iov_init(&dst, &qp->dma);
 		n = off < GRH ? GRH - off : GRH + data->len - off;
-		x = nic_xlt_sges(&dst, &c, e->sge, e->n, off, n, &f);
+		x = nic_xlt_sges(&dst, &c, e->sge, e->n, off, n, f);
+		if (x != NIC_XLT_FAULT)
+			f->len = 0;
 		n = dst.len;
 		if (x || !n) {
 			nic_iov_done(&dst);
@@ -158,16 +159,49 @@ static uint8_t scatter(struct nic_qp *qp, const struct nic_dgram *g, const struc
 	return syn;
 }
 
+/* The entry for the next datagram: that which an absent page kept from being used, or a new one. */
+static int take_entry(struct nic_qp *qp, struct nic_rwqe *e)
+{
+	struct nic_rsp *r = &qp->rsp;
+	int err;
+
+	if (r->have_rwqe)
+		return nic_recv_again(qp, r->rwqe_srq, r->rwqe, e);
+	err = nic_recv_take(qp, qp->rq_kind == NIC_RQ_SRQ ? qp->srq : NULL, e);
+	if (err)
+		return err;
+	r->have_rwqe = true;
+	r->rwqe = e->counter;
+	r->rwqe_srq = e->srq;
+	return 0;
+}
+
+/* A datagram does not wait for a page; those after it find it there. */
+static bool page_asked_for(struct nic_qp *qp, const struct nic_fault *f)
+{
+	struct nic_rsp *r = &qp->rsp;
+
+	if (!f->len || r->fault_failed > NIC_FAULT_TRIES || !nic_odp_raise(qp, false, f))
+		return false;
+	count_drop(qp->nic);
+	return true;
+}
+
 static void deliver_locked(struct nic_qp *qp, const struct nic_dgram *g, struct nic_iov *data)
 {
+	struct nic_fault f = { 0 };
 	struct nic_rwqe e;
 	uint8_t syn;
 
-	if (!accepts(qp, g) || nic_recv_take(qp, qp->rq_kind == NIC_RQ_SRQ ? qp->srq : NULL, &e)) {
+	if (!accepts(qp, g) || qp->rsp.fault_token || take_entry(qp, &e)) {
 		count_drop(qp->nic);
 		return;
 	}
-	syn = scatter(qp, g, &e, data);
+	syn = scatter(qp, g, &e, data, &f);
+	if (page_asked_for(qp, &f))
+		return;
+	qp->rsp.have_rwqe = false;
+	qp->rsp.fault_failed = 0;
 	nic_port_count_add(&qp->nic->port, NIC_PC_RCV_DATA, data->len / 4);
 	nic_port_count_add(&qp->nic->port, NIC_PC_RCV_PKTS, 1);
 	nic_port_count_add(&qp->nic->port, g->mcast ? NIC_PC_MCAST_RCV : NIC_PC_UCAST_RCV, 1);

@@ -233,6 +233,16 @@ void nic_qp_error(struct nic_qp *qp, uint8_t event)
 	nic_qp_kick(qp);
 }
 
+void nic_qp_send_error(struct nic_qp *qp)
+{
+	if (qp->type != NIC_QP_UD && qp->type != NIC_QP_UC) {
+		nic_qp_error(qp, 0);
+		return;
+	}
+	atomic_store(&qp->state, NIC_QPS_SQER);
+	nic_qp_kick(qp);
+}
+
 struct nic_qp *nic_find_special(struct nic *nic, unsigned which)
 {
 	return NULL;

@@ -204,6 +204,44 @@ static void datagram_too_long(void **state)
 	post_ud(0x61, 3, 0x1234, false, 4097);
 	rig_run();
 	assert_int_equal(rig_cqe(a, false, 0)->syndrome, NIC_S_LOCAL_LENGTH);
+	/* Its sender flushes, receives, and sends again when told to. */
+	assert_int_equal(a->state, NIC_QPS_SQER);
+	post_ud(0x61, 3, 0x1234, false, 8);
+	rig_run();
+	assert_int_equal(rig_cqe(a, false, 1)->syndrome, NIC_S_FLUSH);
+	rig_recv(b, RIG_B, 4096, RIG_KEY);
+	atomic_store(&a->state, NIC_QPS_RTS);
+	nic_req_modified(a, NIC_QPS_SQER, false);
+	post_ud(0x61, 3, 0x1234, false, 8);
+	rig_run();
+	assert_int_equal(rig_cqe(a, false, 2)->opcode, NIC_CQE_REQ);
+	assert_int_equal(rig_cqes(b, true), 1);
+}
+
+/* The page is asked for; the entry waits for the next datagram. */
+static void datagram_into_an_absent_page(void **state)
+{
+	struct nic_mkey *mk = rig_mkey(1, 0x6000, RIG_PD, 0x1f, RIG_B, 4096);
+
+	mk->odp = true;
+	mk->mtt[0] = 0;
+	ud_pair();
+	rig_recv(b, RIG_B, 4096, 0x6000);
+	rig_fill(RIG_A, 1000, 3);
+	post_ud(0x61, 3, 0x1234, false, 1000);
+	post_ud(0x61, 3, 0x1234, false, 1000);
+	rig_run();
+	assert_int_equal(rig_n_events, 1);
+	assert_int_equal(rig_cqes(b, true), 0);
+	assert_int_equal(rig_count(1, NIC_C_UD_DROPPED), 2);
+	assert_int_equal(b->state, NIC_QPS_RTS);
+	mk->mtt[0] = RIG_B | 3;
+	nic_fault_resume_mkey(&rig_nic[1], mlx5_get32(rig_events[0].data, 8), false);
+	post_ud(0x61, 3, 0x1234, false, 1000);
+	rig_run();
+	assert_int_equal(rig_cqes(b, true), 1);
+	assert_int_equal(rig_cqe(b, true, 0)->wqe_counter, 0);
+	assert_true(rig_is_filled(RIG_B + 40, 1000, 3));
 }
 
 static void multicast(void **state)
@@ -230,9 +268,17 @@ static void multicast(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(shared_queue), T(shared_queue_empty), T(last_entry_event), T(xrc),
-		T(datagram),	 T(xrc_other_domain),	T(datagram_dropped), T(datagram_too_long),
-		T(multicast),	 T(receive_record_gone_wrong),
+		T(shared_queue),
+		T(shared_queue_empty),
+		T(last_entry_event),
+		T(xrc),
+		T(datagram),
+		T(xrc_other_domain),
+		T(datagram_dropped),
+		T(datagram_too_long),
+		T(datagram_into_an_absent_page),
+		T(multicast),
+		T(receive_record_gone_wrong),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
