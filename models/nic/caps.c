@@ -192,6 +192,9 @@ static const struct cap table[] = {
 	{ P_DEVMEM, MLX5_DEVMEM_MEMIC_BAR_START_ADDR, NIC_MEMIC_OFF, false, 0 },
 	{ P_DEVMEM, MLX5_DEVMEM_MEMIC_BAR_SIZE, NIC_MEMIC_SIZE, false, 0 },
 	{ P_DEVMEM, MLX5_DEVMEM_MAX_MEMIC_SIZE, NIC_MEMIC_SIZE, false, 0 },
+	{ P_DEVMEM, MLX5_DEVMEM_MEMIC_OPERATIONS, (1u << NIC_MEMIC_OPS) - 1, false, 0 },
+	{ P_DEVMEM, MLX5_DEVMEM_ADD_SIZES, 0xf, false, 0 },
+	{ P_DEVMEM, MLX5_DEVMEM_TEST_SET_SIZES, 0xf, false, 0 },
 };
 
 #define N_CAPS (sizeof(table) / sizeof(table[0]))
@@ -246,6 +249,17 @@ static int find_page(unsigned number)
 	return -1;
 }
 
+/*
+ * Pages of features that a ConnectX may have and this one has not: Ethernet offloads, RoCE, flow
+ * tables of the NIC and of the eswitch, eswitch, vectors of calculations, QoS, debugging.
+ */
+static bool is_empty_page(unsigned number)
+{
+	static const uint8_t empty[] = { 0x1, 0x4, 0x7, 0x8, 0x9, 0xb, 0xc, 0xd };
+
+	return memchr(empty, (int)number, sizeof(empty));
+}
+
 /* Bit 0 of the modifier: the current value, else the maximum; above it the page. */
 uint8_t nic_cmd_query_hca_cap(struct nic_cmd *c)
 {
@@ -255,7 +269,8 @@ uint8_t nic_cmd_query_hca_cap(struct nic_cmd *c)
 	if (mlx5_get(c->in, MLX5_QUERY_HCA_CAP_IN_OTHER_FUNCTION))
 		return nic_fail(c, NIC_BAD_PARAM, SYN_FUNCTION);
 	if (p < 0)
-		return nic_fail(c, NIC_BAD_PARAM, SYN_ABSENT);
+		return is_empty_page(c->op_mod >> 1) ? NIC_OK :
+						       nic_fail(c, NIC_BAD_PARAM, SYN_ABSENT);
 	if (room > MLX5_CAP_SIZE)
 		room = MLX5_CAP_SIZE;
 	memcpy(c->out + CAP_OFF, c->op_mod & 1 ? c->nic->caps->cur[p] : c->nic->caps->max[p], room);

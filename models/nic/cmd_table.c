@@ -33,6 +33,8 @@ const struct nic_cmd_row nic_cmd_rows[] = {
 	{ 0x205, NIC_W_INIT, 0, IN(ALLOC_MEMIC), OUT(ALLOC_MEMIC), nic_cmd_alloc_memic,
 	  "ALLOC_MEMIC" },
 	{ 0x206, NIC_W_INIT, 0, IN(DEALLOC_MEMIC), ACK, nic_cmd_dealloc_memic, "DEALLOC_MEMIC" },
+	{ 0x207, NIC_W_INIT, 0, IN(MODIFY_MEMIC), OUT(MODIFY_MEMIC), nic_cmd_modify_memic,
+	  "MODIFY_MEMIC" },
 	{ 0x301, NIC_W_INIT, 0, IN(CREATE_EQ), PLAIN, nic_cmd_create_eq, "CREATE_EQ" },
 	{ 0x302, NIC_W_INIT, 0, PLAIN, ACK, nic_cmd_destroy_eq, "DESTROY_EQ" },
 	{ 0x303, NIC_W_INIT, 0, PLAIN, 272, nic_cmd_query_eq, "QUERY_EQ" },

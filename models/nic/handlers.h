@@ -66,6 +66,7 @@ uint8_t nic_cmd_destroy_mkey(struct nic_cmd *c);
 /* memic_cmd.c */
 uint8_t nic_cmd_alloc_memic(struct nic_cmd *c);
 uint8_t nic_cmd_dealloc_memic(struct nic_cmd *c);
+uint8_t nic_cmd_modify_memic(struct nic_cmd *c);
 
 /* qp_cmd.c */
 uint8_t nic_cmd_create_qp(struct nic_cmd *c);

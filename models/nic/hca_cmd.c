@@ -176,6 +176,8 @@ void nic_free_objects(struct nic *nic)
 	nic_epoch_sync();
 	for (i = 0; i < sizeof(free_order); i++)
 		free_all(nic, &nic->table[free_order[i]]);
+	for (i = 0; i < NIC_MEMIC_SIZE / NIC_MEMIC_PAGE; i++)
+		atomic_store(&nic->memic_ops[i], 0);
 	memset(nic->memic, 0, NIC_MEMIC_SIZE);
 }
 

@@ -39,6 +39,7 @@
 #include "models/nic/epoch.h"
 #include "models/nic/eq.h"
 #include "models/nic/mad.h"
+#include "models/nic/memic.h"
 #include "models/nic/mkey.h"
 #include "models/nic/net.h"
 #include "models/nic/object.h"
@@ -132,6 +133,7 @@ struct nic {
 	uint64_t half_off;		      /* first half of an 8-byte doorbell; MMIO lock */
 	uint8_t half[8];
 	void *memic; /* device memory, MDL_SPACE_LOCAL */
+	_Atomic uint8_t memic_ops[NIC_MEMIC_SIZE / NIC_MEMIC_PAGE]; /* by page: 1 << operation */
 	int memic_fd;
 	struct nic_cmdq *cmdq;
 	struct nic_pages *pages;

@@ -82,6 +82,8 @@ void nic_bar_read(struct mdl_device *dev, unsigned bar, uint64_t off, void *buf,
 	}
 	if (nic_is_memic(off) && len <= NIC_MEMIC_OFF + NIC_MEMIC_SIZE - off)
 		memcpy(buf, (uint8_t *)nic->memic + (off - NIC_MEMIC_OFF), len);
+	if (nic_is_memic_op(off))
+		nic_memic_op_read(nic, off, buf, len);
 	if (base >= NIC_FIRST_UAR << NIC_UAR_SHIFT)
 		return;
 	for (i = 0; i < (off + len - base + 3) / 4; i++)
@@ -188,6 +190,10 @@ void nic_bar_write(struct mdl_device *dev, unsigned bar, uint64_t off, const voi
 	if (nic_is_memic(off)) {
 		if (len <= NIC_MEMIC_OFF + NIC_MEMIC_SIZE - off)
 			memcpy((uint8_t *)nic->memic + (off - NIC_MEMIC_OFF), buf, len);
+		return;
+	}
+	if (nic_is_memic_op(off)) {
+		nic_memic_op_write(nic, off, buf, len);
 		return;
 	}
 	if (off > NIC_BAR_SIZE || len > NIC_BAR_SIZE - off || (len != 4 && len != 8) || off % len) {

@@ -17,6 +17,7 @@
 #include "models/nic/cmdq.h"
 #include "models/nic/internal.h"
 #include "models/nic/life.h"
+#include "models/nic/mmio.h"
 #include "models/nic/nic.h"
 
 static struct mdl_node *node;
@@ -295,6 +296,74 @@ static void a_target_is_no_queue_pair(void **state)
 	assert_int_equal(simple(0x401, cqn), 0);
 }
 
+static void bar_write(uint64_t off, uint64_t v, unsigned len)
+{
+	nic_bar_write(dev, 0, off, &v, len);
+}
+
+static uint64_t bar_read(uint64_t off, unsigned len)
+{
+	uint64_t v = 0;
+
+	nic_bar_read(dev, 0, off, &v, len);
+	return v;
+}
+
+/* Return: where in the BAR operation op is done to the memory at addr. */
+static uint64_t memic_op(uint8_t op, uint16_t mod, uint32_t addr)
+{
+	start(0x207, 0, mod);
+	put32(0x0c, op);
+	put32(0x14, addr);
+	assert_int_equal(go_sized(64, 64), 0);
+	return got32(0x14);
+}
+
+static void operations_on_device_memory(void **state)
+{
+	uint64_t add, set;
+
+	start(0x205, 0, 0); /* ALLOC_MEMIC: 8 KiB in a range of 64 KiB */
+	put32(0x14, 0x1010000);
+	put32(0x18, 0x10000);
+	put32(0x1c, 0x2000);
+	assert_int_equal(go_sized(32, 16), 0);
+	add = memic_op(0, 0, 0x1010000);
+	assert_int_equal(add, 0x1110000);
+	bar_write(add + 0x1fff, 5, 1);
+	bar_write(add + 0x1fff, 255, 1);
+	assert_int_equal(bar_read(0x1010000 + 0x1fff, 1), 4);
+	bar_write(add + 8, 0x100000001, 8);
+	bar_write(add + 12, 0xffffffff, 4);
+	assert_int_equal(bar_read(0x1010008, 8), 1);
+	bar_write(add + 1, 1, 2);      /* across words */
+	bar_write(add + 0x2000, 1, 1); /* not what it was asked for */
+	assert_int_equal(bar_read(0x1010000, 8), 0);
+	assert_int_equal(bar_read(0x1012000, 8), 0);
+	set = add + 0x100000;
+	assert_int_equal(bar_read(set + 8, 8), 0); /* not asked for yet */
+	assert_int_equal(bar_read(0x1010008, 8), 1);
+	assert_int_equal(memic_op(1, 0, 0x1010000), set);
+	assert_int_equal(bar_read(set + 0x1fff, 1), 4);
+	assert_int_equal(bar_read(set + 0x1fff, 1), 1);
+	memic_op(0, 1, 0x1010000);
+	bar_write(add, 1, 1);
+	assert_int_equal(bar_read(0x1010000, 8), 0);
+	start(0x207, 0, 0);
+	put32(0x14, 0x1011000); /* not where it begins */
+	assert_int_equal(go_sized(64, 64), 0x05);
+	start(0x207, 0, 0);
+	put32(0x0c, 2);
+	put32(0x14, 0x1010000);
+	assert_int_equal(go_sized(64, 64), 0x03);
+	start(0x206, 0, 0);
+	put32(0x14, 0x1010000);
+	put32(0x18, 0x2000);
+	assert_int_equal(go_sized(32, 16), 0);
+	bar_read(set, 1);
+	assert_int_equal(bar_read(0x1010000, 8), 0);
+}
+
 static void queue_creation_checks_its_references(void **state)
 {
 	uint32_t pd = make(0x800), uar = make(0x802), eqn = make_eq(uar), cqn;
@@ -440,6 +509,7 @@ int main(void)
 		CASE(used_objects_stay),
 		CASE(reserved_numbers_stay_free),
 		CASE(a_target_is_no_queue_pair),
+		CASE(operations_on_device_memory),
 		CASE(queue_creation_checks_its_references),
 		CASE(transitions_go_by_the_table),
 		CASE(teardown_frees_everything),
