@@ -98,9 +98,16 @@ void nic_port_events_run(struct nic *nic)
 {
 	uint32_t bits = atomic_exchange(&nic->port_events, 0);
 	uint8_t data[28] = { [8] = 1 << 4 }; /* port 1 */
+	bool down_last =
+		bits & 1u << NIC_PORT_DOWN && atomic_load(&nic->port.state) != NIC_PS_ACTIVE;
 
+	/* Up and down again, or the other way round: the last event tells the state. */
+	if (down_last)
+		bits &= ~(1u << NIC_PORT_DOWN);
 	for (; bits; bits &= bits - 1)
 		nic_event(nic, NIC_EV_PORT_CHANGE, (uint8_t)__builtin_ctz(bits), data);
+	if (down_last)
+		nic_event(nic, NIC_EV_PORT_CHANGE, NIC_PORT_DOWN, data);
 }
 
 /* ---- doorbells ---- */

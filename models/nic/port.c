@@ -169,13 +169,13 @@ void nic_port_update(struct nic *nic)
 	pthread_mutex_unlock(&nic_net.lock);
 	if (!changed)
 		return;
-	if (!nic_port_is_up(nic)) {
-		nic_event_port(nic, NIC_PORT_DOWN);
-		return;
-	}
-	/* As a subnet manager does when a port comes: what was joined must be joined again. */
-	nic_event_port(nic, NIC_PORT_ACTIVE);
-	nic_event_port(nic, NIC_PORT_CLIENT_REREG);
+	/*
+	 * That what was joined must be joined again goes with port-down. Linux does not bear a
+	 * client-reregister event right behind port-active: IPoIB's join of the one, which fails
+	 * while the address of the subnet manager is looked up anew, races with the flush of the
+	 * other and touches freed memory.
+	 */
+	nic_event_port(nic, nic_port_is_up(nic) ? NIC_PORT_ACTIVE : NIC_PORT_DOWN);
 }
 
 void nic_port_get_desc(struct nic *nic, uint8_t desc[64])
