@@ -41,6 +41,7 @@ lab:
 	@scripts/deps.sh lab
 	@$(MAKE) --no-print-directory build
 	@$(LAB) image
+	@$(LAB) kbuild
 
 test:
 	@scripts/test.sh

@@ -151,7 +151,7 @@ tier_guest() {
 
 # The image takes a minute of waiting for the network: begin early, beside the compilers.
 start_image() {
-	lab/peerdma-lab image >"$logs/image.log" 2>&1 </dev/null &
+	(lab/peerdma-lab image && lab/peerdma-lab kbuild) >"$logs/image.log" 2>&1 </dev/null &
 	image_pid=$!
 }
 

@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from . import demo, fabric, guesttests, hosttree, image, options, paths, picture, recipe
+from . import demo, fabric, guesttests, hosttree, image, kbuild, options, paths, picture, recipe
 from . import registry, setup, testcmd, testrun, topology
 from .errors import EXIT_USAGE, LabError
 from .guesttests import Group
@@ -127,6 +127,14 @@ def cmd_image(args: argparse.Namespace) -> int:
     return 0
 
 
+def cmd_kbuild(args: argparse.Namespace) -> int:
+    cache, build = paths.cache_dir(args.cache), paths.build_dir(args.build)
+    release = setup.get_image(args).release
+    tree = kbuild.ensure(cache, recipe.load_recipe(), release, args.mirror)
+    kbuild.build(tree, release, paths.SOURCE, build / "kernel")
+    return 0
+
+
 def cmd_topologies(args: argparse.Namespace) -> int:
     trees = [topology.load(name) for name in topology.names()]
     if args.svg:
@@ -184,6 +192,7 @@ def cmd_fault(args: argparse.Namespace) -> int:
 
 HANDLERS: dict[str, options.Handler] = {
     "image": cmd_image,
+    "kbuild": cmd_kbuild,
     "run": cmd_run,
     "shell": cmd_shell,
     "test": cmd_test,

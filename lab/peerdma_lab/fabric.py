@@ -10,6 +10,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from .disks import Disks
 from .errors import LabError
 from .procs import Process, describe_status
 from .topology import Topology
@@ -18,6 +19,8 @@ READY_SECONDS = 20.0
 ANSWER_SECONDS = 10.0
 # Answers with the counters of many devices are long lines.
 ANSWER_MAX = 64 << 20
+# Which model fills a slot of a kind.
+MODEL_OF = {"nic": "nic", "accel": "accel", "disk": "nvme"}
 
 
 def models_of(binary: Path) -> set[str]:
@@ -33,10 +36,14 @@ def models_of(binary: Path) -> set[str]:
     return set(done.stdout.split())
 
 
+def kinds_of(models: set[str], disks: Disks) -> set[str]:
+    """The kinds of slots that get a model."""
+    kinds = {kind for kind, model in MODEL_OF.items() if model in models}
+    return kinds - {"disk"} if disks.kind == "qemu" else kinds
+
+
 def fill_slots(topology: Topology, models: set[str]) -> list[str]:
-    """Slots that get a model of the fabric; a disk slot keeps QEMU's NVMe until there is a
-    model.
-    """
+    """Slots that get a model of the fabric. models: kinds_of()."""
     return [slot.name for slot in topology.slots if slot.kind in models]
 
 
@@ -47,6 +54,7 @@ def config(
     models: set[str],
     vram: str,
     links: list[list[str]],
+    disks: Disks | None = None,
 ) -> dict[str, Any]:
     nodes = []
     for name in names:
@@ -56,7 +64,7 @@ def config(
                 continue
             device: dict[str, Any] = {
                 "name": slot.name,
-                "model": slot.kind,
+                "model": MODEL_OF[slot.kind],
                 "socket": str(run_dir / f"{name}.{slot.name}.sock"),
             }
             switch = topology.switch_of(slot)
@@ -64,6 +72,8 @@ def config(
                 device["switch"] = switch
             if slot.kind == "accel":
                 device["vram"] = vram
+            if slot.kind == "disk":
+                device.update((disks or Disks()).config(run_dir, name, slot.name))
             devices.append(device)
         node = {"name": name, "qmp": str(run_dir / f"{name}.qmp.sock"), "devices": devices}
         nodes.append({**node, "host_bridge_p2p": topology.host_bridge_p2p, "iommu": topology.iommu})

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from . import cpio, fabric, klog, node, registry
+from .disks import Disks
 from .errors import EXIT_KERNEL, EXIT_SIGNAL, EXIT_USAGE, LabError
 from .node import Node
 from .procs import Janitor, Process
@@ -43,6 +44,7 @@ class Options:
     fabric: Path | None = None
     fabric_log: str = "info"
     vram: str = "256M"
+    disks: Disks = field(default_factory=Disks)
     memory_mib: int = 2048
     cpus: int | None = None
     accel: str = "tcg"
@@ -66,7 +68,9 @@ class Lab:
             raise LabError(f"a lab has 1 to {NODES_MAX} nodes", status=EXIT_USAGE)
         self.options = options
         self.names = list(string.ascii_lowercase[: options.nodes])
-        self.models: set[str] = fabric.models_of(options.fabric) if options.fabric else set()
+        has = fabric.models_of(options.fabric) if options.fabric else set()
+        # The kinds of slots that have a model in them.
+        self.models = fabric.kinds_of(has, options.disks)
         self.run_dir = registry.make(options.name)
         # Forks, hence before anything else happens.
         self._janitor = Janitor(self.run_dir)
@@ -171,7 +175,9 @@ class Lab:
         o = self.options
         assert o.fabric
         links = fabric.default_links(o.topology, self.names, self.models)
-        data = fabric.config(self.run_dir, o.topology, self.names, self.models, o.vram, links)
+        data = fabric.config(
+            self.run_dir, o.topology, self.names, self.models, o.vram, links, o.disks
+        )
         self.fabric = await self.guard(fabric.start(o.fabric, self.run_dir, data, o.fabric_log))
         self.fabric.ended.add_done_callback(self._on_fabric_end)
 
@@ -236,10 +242,9 @@ class Lab:
         for slot in self.options.topology.slots:
             if slot.kind != "disk" or slot.kind in self.models:
                 continue
-            path = self.run_dir / f"{name}.{slot.name}.img"
-            with open(path, "wb") as f:
-                f.truncate(DISK_BYTES)
-            disks[slot.name] = path
+            disks[slot.name] = self.options.disks.qemu_file(
+                self.run_dir, name, slot.name, DISK_BYTES
+            )
         return disks
 
     async def _stop(self) -> None:

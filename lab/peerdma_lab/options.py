@@ -4,7 +4,7 @@
 import argparse
 from collections.abc import Callable
 
-from . import values
+from . import disks, values
 
 DEFAULT_TOPOLOGY = "switch-iommu"
 DEFAULT_TIMEOUT = 600.0
@@ -71,6 +71,22 @@ NODE: list[Option] = [
         ("--vram",),
         "memory of an accelerator (default: 256M)",
         {"type": values.size_text, "default": "256M", "metavar": "SIZE"},
+    ),
+    (
+        ("--disk",),
+        "what is in the disk slot: the fabric's NVMe model; the same with a controller memory "
+        "buffer as before NVMe 1.4; QEMU's own (default: model)",
+        {"choices": disks.KINDS, "default": "model"},
+    ),
+    (
+        ("--disk-size",),
+        f"namespaces of the model, SIZE[:BLOCK] each (default: {disks.DEFAULT_SIZES})",
+        {"type": values.namespaces, "default": disks.DEFAULT_SIZES, "metavar": "LIST"},
+    ),
+    (
+        ("--disk-dir",),
+        "keep the disks' files there, and use those that are there already",
+        {"metavar": "DIR"},
     ),
     (
         ("--modules",),
@@ -190,6 +206,11 @@ class Builder:
         p.add_argument("--rebuild", action="store_true", help="build again in any case")
         p.add_argument("--prune", action="store_true", help="remove images of other recipes")
 
+    def kbuild(self) -> None:
+        p = self.command("kbuild", "build the kernel modules for the image's kernel")
+        _add(p, IMAGE)
+        p.add_argument("--build", metavar="DIR", help="build directory, modules go to DIR/kernel")
+
     def run(self) -> None:
         p = self.command("run", "boot a lab and run a command in it")
         _add_lab(p)
@@ -248,7 +269,9 @@ class Builder:
 
 def parser(handlers: dict[str, Handler]) -> argparse.ArgumentParser:
     builder = Builder(handlers)
-    for add in (builder.image, builder.run, builder.shell, builder.test, builder.demo):
+    builder.image()
+    builder.kbuild()
+    for add in (builder.run, builder.shell, builder.test, builder.demo):
         add()
     builder.running()
     builder.fault()

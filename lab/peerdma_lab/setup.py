@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from . import image, node, paths, probe, recipe, topology
+from .disks import Disks
 from .errors import LabError
 from .hostkernel import HostKernel
 from .lab import Options
@@ -43,6 +44,11 @@ def _program(args: argparse.Namespace, files: image.Image) -> list[str]:
     return [args.qemu]
 
 
+def _disks(args: argparse.Namespace) -> Disks:
+    folder = Path(args.disk_dir).absolute() if args.disk_dir else None
+    return Disks(args.disk, args.disk_size, folder)
+
+
 def options(args: argparse.Namespace) -> Options:
     tree = topology.load(args.topology)
     build = _build(args)
@@ -59,6 +65,7 @@ def options(args: argparse.Namespace) -> Options:
         fabric=models,
         fabric_log=args.fabric_log,
         vram=args.vram,
+        disks=_disks(args),
         memory_mib=args.memory,
         cpus=args.cpus,
         accel=args.accel,

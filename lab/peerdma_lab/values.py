@@ -4,6 +4,7 @@
 import argparse
 import re
 
+from . import disks
 from .lab import NODES_MAX
 
 SECONDS_MAX = 1e7
@@ -20,6 +21,15 @@ def size_text(text: str) -> str:
     if not re.fullmatch(r"\d+[KMG]?", text):
         raise argparse.ArgumentTypeError(f"'{text}' is not a size such as 256M")
     return text
+
+
+def namespaces(text: str) -> tuple[disks.Namespace, ...]:
+    try:
+        return disks.parse_sizes(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"'{text}' is not a list of up to {disks.NAMESPACES_MAX} sizes such as 1G or 256M:4096"
+        ) from None
 
 
 def seconds(text: str) -> float:

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: MIT
+"""Builds the kernel modules of kernel/ for the kernel of the image.
+
+The compiler, make and the kernel's headers live in a Debian tree of their own in the cache, one for
+each kernel release: those of the host need neither fit nor be there.
+"""
+
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from . import debian, folders
+from .errors import LabError
+from .progress import Progress
+from .recipe import Recipe
+
+LEAVE_OUT = (
+    "/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*",
+    "/usr/lib/gcc/*/*/lto1", "/usr/libexec/gcc/*/*/lto1", "/usr/libexec/gcc/*/*/lto-wrapper",
+)  # fmt: skip
+# In its own mounts, which end with it. $1 tree, $2 source, $3 result; then make's arguments.
+SCRIPT = """
+set -e
+tree=$1; source=$2; out=$3; shift 3
+mkdir -p "$tree/peerdma/source" "$tree/peerdma/out"
+mount --rbind /dev "$tree/dev"
+mount -t proc proc "$tree/proc"
+mount --bind "$source" "$tree/peerdma/source"
+mount --bind "$out" "$tree/peerdma/out"
+exec chroot "$tree" make "$@"
+"""
+
+
+def _make_tree(folder: Path, release: str, system: debian.System, progress: Progress) -> None:
+    work = Path(tempfile.mkdtemp(prefix=folders.TEMP_PREFIX, dir=folder))
+    try:
+        tree = work / "tree"
+        debian.bootstrap(system, work, tree, progress)
+        shutil.rmtree(folder / release, ignore_errors=True)
+        tree.rename(folder / release)
+    finally:
+        folders.remove(work)
+
+
+def ensure(cache: Path, recipe: Recipe, release: str, mirror: str | None = None) -> Path:
+    """The tree that builds for this release, made when there is none."""
+    folder = cache / "kbuild"
+    tree = folder / release
+    if tree.is_dir():
+        return tree
+    progress = Progress("kbuild")
+    options = [f"--dpkgopt=path-exclude={p}" for p in LEAVE_OUT]
+    packages = ("gcc", "make", f"linux-headers-{release}")
+    where = mirror or os.environ.get("PEERDMA_MIRROR") or recipe.data["mirror"]
+    with folders.lock(folder, progress):
+        folders.remove_interrupted(folder)
+        if not tree.is_dir():
+            progress.line(f"making a tree that builds modules for {release}; once")
+            system = debian.System(recipe, where, packages, tuple(options), {})
+            _make_tree(folder, release, system, progress)
+            progress.line("done")
+    return tree
+
+
+def _unshare() -> list[str]:
+    args = ["unshare", "--mount", "--pid", "--fork", "--kill-child=KILL"]
+    return args if os.getuid() == 0 else [*args, "--map-root-user", "--map-auto"]
+
+
+def build(tree: Path, release: str, source: Path, out: Path) -> None:
+    """Make source/kernel into out, in its own mounts. What make says goes to our standard error."""
+    out.mkdir(parents=True, exist_ok=True)
+    args = [
+        "-C", f"/usr/src/linux-headers-{release}", "M=/peerdma/source/kernel", "MO=/peerdma/out",
+        f"-j{os.cpu_count() or 1}", "modules",
+    ]  # fmt: skip
+    script = ["sh", "-c", SCRIPT, "sh", str(tree), str(source), str(out), *args]
+    env = {"PATH": os.environ.get("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"), "LC_ALL": "C"}
+    done = subprocess.run([*_unshare(), *script], stdout=2, env=env, check=False)
+    if done.returncode:
+        raise LabError(f"the modules do not build for {release}", "see make's words above")
