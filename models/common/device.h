@@ -142,6 +142,12 @@ void mdl_irq_raise(struct mdl_device *dev, unsigned vec);
  */
 void mdl_irq_raise_for(const struct mdl_dma *d, unsigned vec);
 
+/*
+ * The bus address at which the device answers for a BAR; UINT64_MAX while it does not. For workers:
+ * takes the node's lock.
+ */
+uint64_t mdl_device_bar_addr(struct mdl_device *dev, unsigned bar);
+
 /* Add n to counter idx of desc->counter_names. Any thread. */
 void mdl_count_add(struct mdl_device *dev, unsigned idx, uint64_t n);
 #define mdl_count(dev, idx) mdl_count_add((dev), (idx), 1)

@@ -58,6 +58,20 @@ void mdl_routes_update_locked(struct mdl_device *dev)
 	}
 }
 
+uint64_t mdl_device_bar_addr(struct mdl_device *dev, unsigned bar)
+{
+	struct mdl_node *node = dev->node;
+	uint64_t addr = UINT64_MAX;
+	unsigned i;
+
+	pthread_rwlock_rdlock(&node->lock);
+	for (i = 0; i < node->n_routes; i++)
+		if (node->routes[i].dev == dev && node->routes[i].bar == bar)
+			addr = node->routes[i].base;
+	pthread_rwlock_unlock(&node->lock);
+	return addr;
+}
+
 const struct mdl_route *mdl_route_find_locked(const struct mdl_node *node, uint64_t addr)
 {
 	unsigned lo = 0, hi = node->n_routes;
