@@ -202,6 +202,7 @@ bench            bench lib util include models/common
 models/common    models/common util include/hw
 models/accel     models/accel models/common util include/hw
 models/nic       models/nic models/common util include/hw
+models/nvme      models/nvme models/common util include/hw
 models/fabric    models util include/hw
 kernel           kernel include/uapi include/hw
 tests/proto      tests util models
@@ -363,6 +364,7 @@ lib            pdma_|pdmai_
 models/common  mdl_
 models/accel   accel_
 models/nic     nic_
+models/nvme    nvme_
 models/fabric  fab_
 '
 
