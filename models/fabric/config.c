@@ -121,18 +121,9 @@ static void take_size(struct reader *r, const char *name, struct json_object *v,
 		*(uint64_t *)to = (uint64_t)n << shift;
 }
 
-static void take_device(struct reader *r, struct json_object *o, struct fab_device_cfg *d)
+static void take_file(struct reader *r, const char *name, struct json_object *v, void *to)
 {
-	const struct key keys[] = {
-		{ "name", take_name, d->name, true },
-		{ "model", take_name, d->model, true },
-		{ "socket", take_path, d->socket, true },
-		{ "switch", take_name, d->sw, false },
-		{ "acs_redirect", take_bool, &d->acs_redirect, false },
-		{ "vram", take_size, &d->vram, false },
-	};
-
-	take_keys(r, "a device", o, keys, sizeof(keys) / sizeof(keys[0]));
+	take_string(r, name, v, to, FAB_FILE_MAX);
 }
 
 /* The length of an array of at most max, or 0 with a reason. */
@@ -143,6 +134,53 @@ static unsigned array_len(struct reader *r, const char *name, struct json_object
 		return 0;
 	}
 	return (unsigned)json_object_array_length(v);
+}
+
+static void take_namespaces(struct reader *r, const char *name, struct json_object *v, void *to)
+{
+	struct fab_device_cfg *d = to;
+	unsigned i, n = array_len(r, name, v, FAB_MAX_NS);
+
+	for (i = 0; i < n && !r->bad; i++) {
+		struct fab_ns_cfg *ns = &d->ns[i];
+		const struct key keys[] = {
+			{ "path", take_file, ns->path, true },
+			{ "size", take_size, &ns->size, false },
+			{ "block", take_size, &ns->block, false },
+		};
+
+		take_keys(r, "a namespace", json_object_array_get_idx(v, i), keys,
+			  sizeof(keys) / sizeof(keys[0]));
+	}
+	d->n_ns = n;
+}
+
+/* A size, or false for none. */
+static void take_cmb(struct reader *r, const char *name, struct json_object *v, void *to)
+{
+	struct fab_device_cfg *d = to;
+
+	d->no_cmb = json_object_is_type(v, json_type_boolean) && !json_object_get_boolean(v);
+	if (!d->no_cmb)
+		take_size(r, name, v, &d->cmb);
+}
+
+static void take_device(struct reader *r, struct json_object *o, struct fab_device_cfg *d)
+{
+	const struct key keys[] = {
+		{ "name", take_name, d->name, true },
+		{ "model", take_name, d->model, true },
+		{ "socket", take_path, d->socket, true },
+		{ "switch", take_name, d->sw, false },
+		{ "acs_redirect", take_bool, &d->acs_redirect, false },
+		{ "vram", take_size, &d->vram, false },
+		{ "cmb", take_cmb, d, false },
+		{ "cmb_legacy", take_bool, &d->cmb_legacy, false },
+		{ "cache", take_size, &d->cache, false },
+		{ "namespaces", take_namespaces, d, false },
+	};
+
+	take_keys(r, "a device", o, keys, sizeof(keys) / sizeof(keys[0]));
 }
 
 static void take_devices(struct reader *r, const char *name, struct json_object *v, void *to)

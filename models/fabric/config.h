@@ -12,6 +12,14 @@
 #define FAB_MAX_NODES	16
 #define FAB_MAX_DEVICES 64 /* a node */
 #define FAB_MAX_LINKS	64
+#define FAB_FILE_MAX	256 /* of a path of a file */
+#define FAB_MAX_NS	8   /* namespaces of an NVMe controller */
+
+struct fab_ns_cfg {
+	char path[FAB_FILE_MAX];
+	uint64_t size;	/* bytes; 0 = as the file is */
+	uint64_t block; /* bytes; 0 = the model's default */
+};
 
 struct fab_device_cfg {
 	char name[FAB_NAME_MAX];
@@ -20,6 +28,11 @@ struct fab_device_cfg {
 	char sw[FAB_NAME_MAX]; /* switch it sits below; empty: a root port of its own */
 	bool acs_redirect;
 	uint64_t vram; /* bytes; 0 = the model's default */
+	/* of an NVMe controller */
+	uint64_t cmb, cache; /* bytes; 0 = the model's default */
+	bool no_cmb, cmb_legacy;
+	struct fab_ns_cfg ns[FAB_MAX_NS];
+	unsigned n_ns;
 };
 
 struct fab_node_cfg {

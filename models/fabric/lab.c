@@ -13,8 +13,14 @@
 #include "models/common/node.h"
 #include "models/fabric/qmp.h"
 #include "models/nic/nic.h"
+#include "models/nvme/nvme.h"
 
-#define DEFAULT_VRAM (UINT64_C(256) << 20)
+#define DEFAULT_VRAM  (UINT64_C(256) << 20)
+#define DEFAULT_CMB   (UINT64_C(64) << 20)
+#define DEFAULT_CACHE (UINT64_C(64) << 20)
+#define DEFAULT_BLOCK 512
+
+_Static_assert(FAB_MAX_NS <= NVME_MAX_NAMESPACES, "every namespace of a configuration has a place");
 
 struct fab_lab {
 	const struct fab_config *cfg;
@@ -39,9 +45,45 @@ static int create_nic(struct mdl_node *node, const struct fab_device_cfg *cfg,
 	return nic_create(node, cfg->name, ret_dev);
 }
 
+/* A number that says which disk of the lab it is: the end of "peerdma-NODE-DEVICE" at most. */
+static void make_serial(const struct mdl_node *node, const char *name, char serial[21])
+{
+	char whole[2 * FAB_NAME_MAX + 16];
+	size_t len;
+
+	snprintf(whole, sizeof(whole), "peerdma-%s-%s", mdl_node_name(node), name);
+	len = strlen(whole);
+	strcpy(serial, whole + (len > 20 ? len - 20 : 0));
+}
+
+static int create_nvme(struct mdl_node *node, const struct fab_device_cfg *cfg,
+		       struct mdl_device **ret_dev)
+{
+	struct nvme_cfg n = { .cmb_legacy = cfg->cmb_legacy, .n_ns = cfg->n_ns };
+	char serial[21];
+	unsigned i;
+
+	make_serial(node, cfg->name, serial);
+	n.serial = serial;
+	if (!cfg->no_cmb)
+		n.cmb_size = cfg->cmb ? cfg->cmb : DEFAULT_CMB;
+	n.cache = cfg->cache ? cfg->cache : DEFAULT_CACHE;
+	for (i = 0; i < cfg->n_ns; i++) {
+		const struct fab_ns_cfg *ns = &cfg->ns[i];
+
+		if (ns->block > UINT32_MAX)
+			return -EINVAL;
+		n.ns[i].path = ns->path;
+		n.ns[i].size = ns->size;
+		n.ns[i].block = ns->block ? (unsigned)ns->block : DEFAULT_BLOCK;
+	}
+	return nvme_create(node, cfg->name, &n, ret_dev);
+}
+
 static const struct model models[] = {
 	{ "accel", create_accel },
 	{ "nic", create_nic },
+	{ "nvme", create_nvme },
 };
 #define N_MODELS (sizeof(models) / sizeof(models[0]))
 
