@@ -109,7 +109,8 @@ PDMA_API int pdma_transfer_create(struct pdma_region *dst, uint64_t dst_off,
 				  struct pdma_transfer **ret_transfer);
 
 /*
- * Go on: hand slices to the engine and take finished ones. Engines of the CPU do their work here,
+ * Go on: hand slices to the engine and take finished ones. An engine that fails before anything has
+ * arrived gives way to the next one that is allowed, which begins anew; the result tells of it. Engines of the CPU do their work here,
  * one slice a call; the others work by themselves in the meantime.
  * timeout_ms: how long to wait for something to finish; 0: not at all; -1: without end.
  * After a failure, bytes below status.done have arrived, slices under way may have arrived in part,

@@ -22,7 +22,16 @@ static bool on_device(const struct pdma_region *r)
 	return false;
 }
 
-static void refuse(struct pdma_transfer *t, enum pdma_engine engine, int err, const char *text)
+static bool was_tried(const struct pdma_transfer *t, enum pdma_engine engine)
+{
+	for (unsigned i = 0; i < t->n_refused; i++)
+		if (t->refused[i].engine == engine)
+			return true;
+	return false;
+}
+
+void pdmai_transfer_refuse(struct pdma_transfer *t, enum pdma_engine engine, int err,
+			   const char *text)
 {
 	struct pdma_engine_refused *r = &t->refused[t->n_refused++];
 
@@ -50,18 +59,20 @@ int pdmai_transfer_choose(struct pdma_transfer *t, unsigned allowed)
 	const struct pdmai_engine_ops *const *list = device ? for_devices : for_host;
 	int ret;
 
-	/* Told apart by the staged engine, which gives way to the CPU unless it is all there is. */
+	/* The staged engine gives way to the CPU unless it is all there is, so it must know. */
 	t->opt.engines = allowed;
 	for (; *list; list++) {
+		if (was_tried(t, (*list)->id))
+			continue;
 		if (!((*list)->id & allowed)) {
-			refuse(t, (*list)->id, EPERM, "not allowed by the caller");
+			pdmai_transfer_refuse(t, (*list)->id, EPERM, "not allowed by the caller");
 			continue;
 		}
 		t->ops = *list;
 		ret = t->ops->open(t);
 		if (!ret)
 			return 0;
-		refuse(t, t->ops->id, -ret, pdmai_error());
+		pdmai_transfer_refuse(t, t->ops->id, -ret, pdmai_error());
 	}
 	return none(t);
 }

@@ -113,6 +113,8 @@ static int pump_staged(struct pdma_transfer *t, int timeout_ms, uint64_t limit)
 			return ret;
 	}
 	t->done = s->out->done;
+	t->legs[0] = s->in->ops->id;
+	t->legs[1] = s->out->ops->id;
 	return 0;
 }
 

@@ -135,6 +135,34 @@ static int gates(struct pdma_transfer *t)
 	return ret ? ret : pdmai_region_gate(t->dst.region);
 }
 
+/*
+ * Some paths are refused only when the first byte takes them. Nothing has arrived for certain then,
+ * and whoever moves the bytes instead overwrites what may have: the next engine begins anew.
+ * Return: 0: it goes on; else ret.
+ */
+static int next_engine(struct pdma_transfer *t, int ret)
+{
+	const struct pdmai_engine_ops *ops = t->ops;
+	char first[160];
+
+	if (t->done || t->ended || ret == -ECANCELED || ret == -ESTALE || ret == -ENOMEM)
+		return ret;
+	snprintf(first, sizeof(first), "%s", pdmai_error());
+	close_engine(t);
+	pdmai_transfer_refuse(t, t->ops->id, -ret, first);
+	t->submitted = 0;
+	t->head = t->tail = 0;
+	t->device[0] = t->why[0] = 0;
+	t->legs[0] = t->legs[1] = 0;
+	if (pdmai_transfer_choose(t, t->opt.engines)) {
+		t->ops = ops;
+		return pdmai_fail(-ret, "%s", first);
+	}
+	t->open = true;
+	t->start_ns = t->moved_ns = pdmai_now_ns();
+	return 0;
+}
+
 int pdmai_transfer_pump(struct pdma_transfer *t, int timeout_ms, uint64_t limit)
 {
 	uint64_t before = t->done;
@@ -153,6 +181,7 @@ int pdmai_transfer_pump(struct pdma_transfer *t, int timeout_ms, uint64_t limit)
 		ret = gate ? gate : ret;
 	}
 	ret = ret ? ret : check_stuck(t, before, limit);
+	ret = ret ? next_engine(t, ret) : 0;
 	if (ret)
 		return end(t, ret);
 	return t->done == t->len ? (end(t, 0), 1) : 0;

@@ -89,8 +89,14 @@ static inline uint64_t pdmai_end_span(const struct pdmai_end *end, uint64_t len)
 	return end->wrap && end->wrap < len ? end->wrap : len;
 }
 
-/* choose.c: find an engine and open it. Return: 0; -EOPNOTSUPP or -ENOMEM with a sentence. */
+/*
+ * choose.c: find an engine that was not refused yet and open it. Return: 0; -EOPNOTSUPP, -ENOMEM or
+ * -ESTALE with a sentence.
+ */
 int pdmai_transfer_choose(struct pdma_transfer *t, unsigned allowed);
+/* Note why an engine is not the one; err is a positive errno. At most once an engine. */
+void pdmai_transfer_refuse(struct pdma_transfer *t, enum pdma_engine engine, int err,
+			   const char *text);
 
 /*
  * transfer.c: one that the staged engine drives; ends and options are checked already.
