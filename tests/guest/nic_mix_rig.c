@@ -118,15 +118,14 @@ static struct ibv_context *open_device(void)
 
 static void open_srqs(struct mix *m)
 {
-	struct ibv_xrcd_init_attr x = { .comp_mask = IBV_XRCD_INIT_ATTR_FD |
-						     IBV_XRCD_INIT_ATTR_OFLAGS,
+	struct ibv_xrcd_init_attr x = { .comp_mask =
+						IBV_XRCD_INIT_ATTR_FD | IBV_XRCD_INIT_ATTR_OFLAGS,
 					.fd = -1,
 					.oflags = O_CREAT };
 	struct ibv_srq_init_attr_ex a = { .attr = { .max_wr = 512, .max_sge = 1 },
-					  .comp_mask = IBV_SRQ_INIT_ATTR_TYPE |
-						       IBV_SRQ_INIT_ATTR_PD |
-						       IBV_SRQ_INIT_ATTR_XRCD |
-						       IBV_SRQ_INIT_ATTR_CQ,
+					  .comp_mask =
+						  IBV_SRQ_INIT_ATTR_TYPE | IBV_SRQ_INIT_ATTR_PD |
+						  IBV_SRQ_INIT_ATTR_XRCD | IBV_SRQ_INIT_ATTR_CQ,
 					  .srq_type = IBV_SRQT_XRC,
 					  .pd = m->pd,
 					  .cq = m->cq };
