@@ -2,6 +2,7 @@
 #include "lib/serve/chan.h"
 
 #include <errno.h>
+#include <gnutls/crypto.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,18 +25,24 @@ static int tls_fail(int ret, const char *what)
 			  gnutls_strerror(ret));
 }
 
+/*
+ * A name that is not known gets a key that nobody has: it fails as a wrong key does, so that nobody
+ * learns which names exist.
+ */
 static int find_key(gnutls_session_t tls, const char *name, gnutls_datum_t *ret_key)
 {
 	const struct pdmai_chan *chan = gnutls_session_get_ptr(tls);
 	const struct pdmai_token *token = pdmai_tokens_find(chan->keys->tokens, name);
+	size_t len = token ? token->len : 32;
 
-	if (!token)
-		return -1;
-	ret_key->data = gnutls_malloc(token->len);
+	ret_key->data = gnutls_malloc(len);
 	if (!ret_key->data)
 		return -1;
-	memcpy(ret_key->data, token->key, token->len);
-	ret_key->size = (unsigned)token->len;
+	ret_key->size = (unsigned)len;
+	if (token)
+		memcpy(ret_key->data, token->key, len);
+	else if (gnutls_rnd(GNUTLS_RND_KEY, ret_key->data, len))
+		return -1;
 	return 0;
 }
 

@@ -202,11 +202,39 @@ static int check_rdma(struct pdmai_backing *b)
 	return pdmai_client_poll(r->main.client);
 }
 
+static bool is_connected(const struct remote *r)
+{
+	struct ibv_qp_init_attr init;
+	struct ibv_qp_attr attr;
+
+	return !ibv_query_qp(r->main.client->rc.qp, &attr, IBV_QP_STATE, &init) &&
+	       attr.qp_state == IBV_QPS_RTS;
+}
+
+/* A transfer that was cut short left the connection broken: make another one. */
+static int connect_again(struct remote *r)
+{
+	struct link l = { .client = NULL };
+	int err = make_link(r, &l, pdmai_net_now_ns() + OPEN_NS);
+
+	if (err)
+		return err;
+	stop_watching(r);
+	pdmai_client_destroy(r->main.client);
+	r->main = l;
+	r->source.fd = l.client->chan->fd;
+	err = pdmai_events_watch(r->backing->ctx->events, &r->source);
+	r->watched = !err;
+	return err;
+}
+
 static int remote_rdma(struct pdmai_backing *b, struct pdmai_remote *ret)
 {
 	struct remote *r = b->priv;
 	int err = pdmai_client_poll(r->main.client);
 
+	if (!err && !is_connected(r))
+		err = connect_again(r);
 	if (err)
 		return err;
 	*ret = (struct pdmai_remote){
