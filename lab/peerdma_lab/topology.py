@@ -186,6 +186,10 @@ def names(folder: Path | None = None) -> list[str]:
     return sorted(p.stem for p in (folder or lab_data() / "topologies").glob("*.json"))
 
 
+def exists(name: str) -> bool:
+    return (lab_data() / "topologies" / f"{name}.json").is_file()
+
+
 def load(name: str, folder: Path | None = None) -> Topology:
     """A topology by name, or by the path of a file that ends in .json."""
     path = Path(name) if name.endswith(".json") else (
