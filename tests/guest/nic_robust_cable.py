@@ -25,9 +25,10 @@ SRC, DST = CANARY, (4 << 20) + CANARY
 
 
 class Cable:
-    def __init__(self, a: Side, b: Any) -> None:
-        self.a = a
-        self.b = b
+    """Its two ends; main() brings them."""
+
+    a: Side
+    b: Any  # Remote
 
     def join(self, kind: str, timeout: int = QUICK, retries: int = 7) -> None:
         """New queue pairs on both sides."""
@@ -95,7 +96,7 @@ class Cable:
         self.add()
 
 
-cable: Cable
+cable = Cable()
 
 
 def model(name: str, device: str = A) -> int:
@@ -327,14 +328,13 @@ TESTS: dict[str, Callable[[], None]] = {
 
 
 def main() -> int:
-    global cable
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("only", nargs="*", help="names of cases")
     args = parser.parse_args()
     wait_active()
     if NODE != "a":
         return tap({"served": lambda: serve(Side())})
-    cable = Cable(Side(), Remote(ETHERNET_B))
+    cable.a, cable.b = Side(), Remote(ETHERNET_B)
     status = tap({k: v for k, v in TESTS.items() if not args.only or k in args.only})
     cable.b.tell_bye()
     return status
