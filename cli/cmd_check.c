@@ -55,7 +55,8 @@ static void print_name(const struct cli_machine *m, uint32_t index)
 {
 	struct pdma_function f = cli_function(m, index);
 
-	printf("%s (%s%s%s)", f.bdf, f.name[0] ? f.name : "", f.name[0] ? ", " : "", cli_role(&f));
+	printf("%s (%s%s%s)", f.bdf, f.name[0] ? f.name : "", f.name[0] ? ", " : "",
+	       pdma_role_name(&f));
 }
 
 static void print_target(const struct result *r)
@@ -66,9 +67,11 @@ static void print_target(const struct result *r)
 	char size[16];
 
 	print_name(r->path.machine, t->function);
-	if (bar >= 0)
+	if (bar >= 0 && f.bar[bar].addr)
 		printf(" BAR %d, %s at 0x%llx", bar, cli_size_text(f.bar[bar].len, size),
 		       (unsigned long long)f.bar[bar].addr);
+	else if (bar >= 0)
+		printf(" BAR %d, %s, not placed", bar, cli_size_text(f.bar[bar].len, size));
 	puts("");
 }
 

@@ -31,7 +31,7 @@ static int regions_of(const struct pdma_function *f, char uri[PDMA_BARS + 2][URI
 
 static bool is_shown(const struct cli *cli, const struct pdma_function *f)
 {
-	return cli_option(cli, "all") || cli_is_importer(f) || cli_is_exporter(f);
+	return cli_option(cli, "all") || f->is_importer || f->is_exporter;
 }
 
 static void group_cell(struct cli_table *t, const struct pdma_function *f)
@@ -51,6 +51,10 @@ static void group_cell(struct cli_table *t, const struct pdma_function *f)
 
 static const char *state_of(const struct pdma_function *f)
 {
+	/* What a driver in user space has is switched on when a program opens it. */
+	if (!strcmp(f->driver, "vfio-pci") &&
+	    (f->decode == PDMA_OFF || !strncmp(f->power, "D3", 2)))
+		return "not open";
 	if (!strncmp(f->power, "D3", 2))
 		return "asleep";
 	if (f->decode == PDMA_OFF)
@@ -68,7 +72,7 @@ static void add_row(struct cli_table *t, const struct pdma_function *f)
 
 	cli_table_row(t);
 	cli_table_cell(t, CLI_PLAIN, "%s", f->bdf);
-	cli_table_cell(t, CLI_PLAIN, "%s", cli_role(f));
+	cli_table_cell(t, CLI_PLAIN, "%s", pdma_role_name(f));
 	cli_table_cell(t, CLI_PLAIN, "%s", f->name[0] ? f->name : "-");
 	cli_table_cell(t, CLI_PLAIN, "%s", f->driver[0] ? f->driver : "-");
 	cli_table_cell(t, CLI_PLAIN, "%s", bar < 0 ? "-" : cli_size_text(f->bar[bar].len, size));

@@ -80,7 +80,7 @@ static struct json_object *windows_of(const struct pdma_function *f)
 static void add_identity(struct json_object *o, const struct pdma_function *f)
 {
 	cli_json_text(o, "address", f->bdf);
-	cli_json_text(o, "role", cli_role(f));
+	cli_json_text(o, "role", pdma_role_name(f));
 	cli_json_hex(o, "vendor", f->vendor);
 	cli_json_hex(o, "device", f->device);
 	cli_json_hex(o, "class", f->class_code);

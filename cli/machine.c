@@ -59,57 +59,7 @@ const char *cli_bdf(const struct cli_machine *m, uint32_t index)
 	return texts[turn];
 }
 
-/* ---- what a function is ---- */
-
-static bool is_in_user_space(const struct pdma_function *f)
-{
-	return !strcmp(f->driver, "vfio-pci") || !strncmp(f->driver, "uio", 3);
-}
-
-static bool is_accelerator(const struct pdma_function *f)
-{
-	unsigned class = f->class_code >> 8;
-
-	return class == 0x0300 || class == 0x0302 || class >> 8 == 0x12;
-}
-
-static bool is_nic(const struct pdma_function *f)
-{
-	return f->class_code >> 16 == 0x02 || f->class_code >> 8 == 0x0c06;
-}
-
-bool cli_is_exporter(const struct pdma_function *f)
-{
-	return f->kind == PDMA_FUNCTION_ENDPOINT && cli_largest_bar(f) >= 0 &&
-	       (is_accelerator(f) || f->p2pmem || is_in_user_space(f));
-}
-
-bool cli_is_importer(const struct pdma_function *f)
-{
-	return f->kind == PDMA_FUNCTION_ENDPOINT && (is_nic(f) || f->class_code >> 8 == 0x0108 ||
-						     is_accelerator(f) || is_in_user_space(f));
-}
-
-const char *cli_role(const struct pdma_function *f)
-{
-	switch (f->kind) {
-	case PDMA_FUNCTION_ROOT_PORT:
-		return "root port";
-	case PDMA_FUNCTION_UPSTREAM:
-		return "switch up";
-	case PDMA_FUNCTION_DOWNSTREAM:
-		return "switch down";
-	case PDMA_FUNCTION_BRIDGE:
-		return "bridge";
-	case PDMA_FUNCTION_ENDPOINT:
-		break;
-	}
-	if (is_accelerator(f))
-		return "accelerator";
-	if (is_nic(f))
-		return "nic";
-	return f->class_code >> 8 == 0x0108 ? "nvme" : "device";
-}
+/* ---- what a function has ---- */
 
 int cli_largest_bar(const struct pdma_function *f)
 {
@@ -200,7 +150,7 @@ size_t cli_devices(const struct cli_machine *m, uint32_t *list, size_t max)
 	for (uint32_t i = 0; i < m->system.functions && n < max; i++) {
 		struct pdma_function f = cli_function(m, i);
 
-		if (cli_is_importer(&f) || cli_is_exporter(&f))
+		if (f.is_importer || f.is_exporter)
 			list[n++] = i;
 	}
 	for (uint32_t i = 0; !n && i < m->system.functions && n < max; i++)

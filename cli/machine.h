@@ -32,12 +32,6 @@ struct pdma_host cli_host(const struct cli_machine *machine, uint32_t index);
 /* Its address, "-" for PDMA_NO_FUNCTION. Static buffers, taken in turns: four live at a time. */
 const char *cli_bdf(const struct cli_machine *machine, uint32_t index);
 
-/* Memory that peers may want. */
-bool cli_is_exporter(const struct pdma_function *f);
-/* A device that can be made to read and write memory of others. */
-bool cli_is_importer(const struct pdma_function *f);
-/* In one word: "nic", "accelerator", "nvme", "port", ... */
-const char *cli_role(const struct pdma_function *f);
 /* The largest memory BAR, -1 if there is none. */
 int cli_largest_bar(const struct pdma_function *f);
 /* "16.0 GT/s x8" and, if the link could do more, "of 32.0 GT/s x16"; buf of 64 bytes. */

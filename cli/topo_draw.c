@@ -27,9 +27,9 @@ static const char *color_of(const struct pdma_function *f)
 		return "#ffe0b3";
 	if (f->kind != PDMA_FUNCTION_ENDPOINT)
 		return "#eeeeee";
-	if (cli_is_exporter(f))
+	if (f->is_exporter)
 		return "#cfe8cf";
-	return cli_is_importer(f) ? "#cfe0f5" : "#ffffff";
+	return f->is_importer ? "#cfe0f5" : "#ffffff";
 }
 
 struct place {
@@ -84,7 +84,7 @@ static void draw_function(FILE *file, const struct pdma_function *f, unsigned x,
 	draw_box(file, x, y, color_of(f));
 	snprintf(text, sizeof(text), "%s %s", f->bdf, f->name[0] ? f->name : f->driver);
 	draw_line(file, x, y + 16, text);
-	snprintf(text, sizeof(text), "%s%s%s", cli_role(f), f->acs == PDMA_ON ? ", ACS " : "",
+	snprintf(text, sizeof(text), "%s%s%s", pdma_role_name(f), f->acs == PDMA_ON ? ", ACS " : "",
 		 f->acs == PDMA_ON ? cli_acs_text(f, acs) : "");
 	draw_line(file, x, y + 32, text);
 }
@@ -149,7 +149,7 @@ void cli_topo_dot(const struct cli_machine *m, FILE *file)
 		}
 		fprintf(file, "\tf%u [label=\"%s ", i, f.bdf);
 		put_text(file, f.name[0] ? f.name : f.driver);
-		fprintf(file, "\\n%s\", fillcolor=\"%s\"];\n", cli_role(&f), color_of(&f));
+		fprintf(file, "\\n%s\", fillcolor=\"%s\"];\n", pdma_role_name(&f), color_of(&f));
 		if (f.parent == PDMA_NO_FUNCTION)
 			fprintf(file, "\thost%u -> f%u;\n", host, i);
 		else

@@ -81,7 +81,7 @@ static enum cli_status print_table(struct cli *cli, const struct cli_machine *m,
 		cli_table_row(t);
 		cli_table_cell(t, CLI_PLAIN, "%zu", i);
 		cli_table_cell(t, CLI_PLAIN, "%s", f.bdf);
-		cli_table_cell(t, CLI_PLAIN, "%s", f.name[0] ? f.name : cli_role(&f));
+		cli_table_cell(t, CLI_PLAIN, "%s", f.name[0] ? f.name : pdma_role_name(&f));
 		for (size_t k = 0; k < n; k++) {
 			const struct pdma_cell *cell = &cells[i * n + k];
 

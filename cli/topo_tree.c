@@ -40,14 +40,12 @@ static void add_host(struct cli_table *t, const struct cli_machine *m, uint32_t 
 		cli_table_cell(t, CLI_PLAIN, "-");
 	else
 		cli_table_cell(t, CLI_PLAIN, "%04x:%04x", h.vendor, h.device);
-	cli_table_cell(t, CLI_PLAIN, "-");
-	cli_table_cell(t, CLI_PLAIN, "-");
-	cli_table_cell(t, CLI_PLAIN, "-");
 	if (h.numa_node < 0)
 		cli_table_cell(t, CLI_PLAIN, "-");
 	else
-		cli_table_cell(t, CLI_PLAIN, "%d", h.numa_node);
-	cli_table_cell(t, CLI_PLAIN, "-");
+		cli_table_cell(t, CLI_PLAIN, "node %d", h.numa_node);
+	for (int i = 0; i < 4; i++)
+		cli_table_cell(t, CLI_PLAIN, "-");
 }
 
 static void add_function(struct cli_table *t, const struct pdma_function *f)
@@ -59,7 +57,7 @@ static void add_function(struct cli_table *t, const struct pdma_function *f)
 	char text[64];
 
 	cli_table_cell(t, CLI_PLAIN, "%s", f->bdf);
-	cli_table_cell(t, CLI_PLAIN, "%s", cli_role(f));
+	cli_table_cell(t, CLI_PLAIN, "%s", pdma_role_name(f));
 	cli_table_cell(t, CLI_PLAIN, "%04x:%04x", f->vendor, f->device);
 	cli_table_cell(t, CLI_PLAIN, "%s", f->name[0] ? f->name : f->driver[0] ? f->driver : "-");
 	cli_table_cell(t, redirects ? CLI_WARN : CLI_PLAIN, "%s", cli_acs_text(f, text));

@@ -81,7 +81,7 @@ void cli_ask_kernel(const struct cli_path *path, struct cli_kernel *ret_kernel)
 
 	if (strcmp(pdma_ctx_sysroot(path->machine->ctx), "/")) {
 		SAY(k.how, "not asked: this is a captured machine");
-	} else if (strcmp(cli_role(&a), "nic") || !a.name[0]) {
+	} else if (a.role != PDMA_ROLE_NIC || !a.name[0]) {
 		SAY(k.how, "not asked: %s is no RDMA device that could register memory", a.bdf);
 	} else if (strcmp(b.driver, "vfio-pci") || bar < 0) {
 		SAY(k.how, "not asked: memory of %s is exported by vfio-pci only", b.bdf);

@@ -11,7 +11,7 @@
 
 #include "cli/trial.h"
 
-#define MEASURE_LEN (1u << 20)
+#define MEASURE_LEN (256u << 10)
 #define PAGE	    4096u
 
 #define SAY(field, ...) snprintf(field, sizeof(field), __VA_ARGS__)
@@ -59,7 +59,7 @@ static bool open_own(const struct cli_path *path, const struct pdma_function *f,
 {
 	char uri[96];
 
-	if (!strcmp(cli_role(f), "nic") && f->name[0]) {
+	if (f->role == PDMA_ROLE_NIC && f->name[0]) {
 		SAY(uri, "host:%llu", (unsigned long long)b->len);
 		b->options.engines = PDMA_ENGINE_NIC;
 	} else if (!strcmp(f->driver, "vfio-pci")) {

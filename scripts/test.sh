@@ -17,6 +17,7 @@ build   packages, and a plain build
 check   static rules (scripts/check.sh)
 unit    C functions, no device (tests/unit)
 proto   models behind their sockets (tests/proto)
+golden  the command on machines as text (tests/golden)
 python  launcher and scripts (tests/lab, tests/scripts, tests/check)
 asan    unit and proto under AddressSanitizer and UndefinedBehaviorSanitizer
 tsan    suite "threads" under ThreadSanitizer
@@ -117,6 +118,7 @@ tier_build() {
 tier_check() { run_tap check check scripts/check.sh; }
 tier_unit() { run_meson unit "$build" unit; }
 tier_proto() { run_meson proto "$build" proto; }
+tier_golden() { run_meson golden "$build" golden; }
 
 tier_python() {
 	local folder

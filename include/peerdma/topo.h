@@ -34,6 +34,15 @@ enum pdma_function_kind {
 	PDMA_FUNCTION_BRIDGE,	  /* PCI bridge, or a port whose type could not be read */
 };
 
+/* What a function is there for, by its class and driver. */
+enum pdma_role {
+	PDMA_ROLE_OTHER,
+	PDMA_ROLE_PORT, /* or bridge; its kind says which */
+	PDMA_ROLE_NIC,
+	PDMA_ROLE_ACCELERATOR,
+	PDMA_ROLE_NVME,
+};
+
 /* Type of the default domain of an IOMMU group. */
 enum pdma_iommu {
 	PDMA_IOMMU_NONE,     /* in no group: there is no IOMMU, or it is off */
@@ -77,8 +86,11 @@ struct pdma_function {
 	uint16_t vendor, device;
 	uint32_t class_code; /* 24 bits */
 	enum pdma_function_kind kind;
-	char driver[32]; /* "" for none */
-	char name[32];	 /* what the driver made of it: "mlx5_0", "nvme0", "eth0"; "" for none */
+	enum pdma_role role;
+	bool is_importer; /* can be made to read and write memory of others */
+	bool is_exporter; /* has memory that others may want */
+	char driver[32];  /* "" for none */
+	char name[32];	  /* what the driver made of it: "mlx5_0", "nvme0", "eth0"; "" for none */
 	int numa_node;
 	int iommu_group;
 	enum pdma_iommu iommu;
@@ -144,6 +156,9 @@ PDMA_API int pdma_topo_function(const struct pdma_topo *topo, uint32_t index,
 /* One host bridge. Return: as pdma_topo_function(). */
 PDMA_API int pdma_topo_host(const struct pdma_topo *topo, uint32_t index,
 			    struct pdma_host *ret_host);
+
+/* "nic", "accelerator", "nvme", "root port", "switch up", "switch down", "bridge", "device". */
+PDMA_API const char *pdma_role_name(const struct pdma_function *function);
 
 /*
  * Find a function by its address ("0000:01:00.0", "01:00.0") or by what its driver made of it

@@ -102,9 +102,6 @@ void pdma_findings_destroy(struct pdma_findings *findings)
 static const char *const rdma_drivers[] = { "mlx5_core", "mlx4_core", "bnxt_en", "ice",	  "i40e",
 					    "irdma",	 "efa",	      "hns3",	 "cxgb4", "qede",
 					    "ionic",	 "erdma",     "mana" };
-static const char *const accel_drivers[] = { "nvidia",	"amdgpu", "xe",		"i915",
-					     "nouveau", "radeon", "habanalabs", "amdxdna" };
-
 static bool is_one_of(const char *driver, const char *const *list, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
@@ -123,30 +120,17 @@ bool pdmai_is_rdma(const struct pdma_function *f)
 
 bool pdmai_is_accel(const struct pdma_function *f)
 {
-	unsigned class = f->class_code >> 16;
-
-	if (f->kind != PDMA_FUNCTION_ENDPOINT)
-		return false;
-	/* Display controllers (with or without a display), processing accelerators. */
-	return (f->class_code >> 8) == 0x0300 || (f->class_code >> 8) == 0x0302 || class == 0x12 ||
-	       is_one_of(f->driver, accel_drivers, COUNT(accel_drivers));
+	return f->role == PDMA_ROLE_ACCELERATOR;
 }
 
 bool pdmai_is_nvme(const struct pdma_function *f)
 {
-	return f->class_code >> 8 == 0x0108;
+	return f->role == PDMA_ROLE_NVME;
 }
 
 bool pdmai_is_exporter(const struct pdma_function *f)
 {
-	return pdmai_is_accel(f) || f->p2pmem ||
-	       (f->kind == PDMA_FUNCTION_ENDPOINT && pdmai_is_user_driver(f));
-}
-
-bool pdmai_is_importer(const struct pdma_function *f)
-{
-	return pdmai_is_rdma(f) || pdmai_is_nvme(f) || pdmai_is_accel(f) ||
-	       (f->kind == PDMA_FUNCTION_ENDPOINT && pdmai_is_user_driver(f));
+	return f->is_exporter;
 }
 
 uint32_t pdmai_first(const struct pdma_topo *t, bool (*is)(const struct pdma_function *))

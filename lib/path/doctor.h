@@ -31,9 +31,7 @@ struct pdma_finding *pdmai_finding(struct pdmai_doctor *doctor, enum pdma_severi
 bool pdmai_is_rdma(const struct pdma_function *f);
 bool pdmai_is_accel(const struct pdma_function *f);
 bool pdmai_is_nvme(const struct pdma_function *f);
-/* Has memory that peers want: an accelerator, memory offered to peers, a device in user space. */
 bool pdmai_is_exporter(const struct pdma_function *f);
-bool pdmai_is_importer(const struct pdma_function *f);
 
 /* First function of a kind, PDMAI_NONE. */
 uint32_t pdmai_first(const struct pdma_topo *t, bool (*is)(const struct pdma_function *));

@@ -63,9 +63,16 @@ static void finish_memory(struct pdmai_node *node)
 				 PDMA_CAUSE_NONE;
 }
 
+/*
+ * Does nobody see to it that the function answers to its addresses? Opening a device for a driver
+ * in user space wakes it and switches decode on, here and in the bridges above; a kernel driver
+ * wakes what it exports.
+ */
 static bool is_asleep(const struct pdma_function *f)
 {
-	return f->decode == PDMA_OFF || !strncmp(f->power, "D3", 2);
+	if (f->kind == PDMA_FUNCTION_ENDPOINT && pdmai_is_user_driver(f))
+		return false;
+	return f->decode == PDMA_OFF || (!f->driver[0] && !strncmp(f->power, "D3", 2));
 }
 
 static uint64_t reach_of(const struct pdma_function *f)
@@ -86,10 +93,11 @@ static void finish_node(struct pdma_topo *t, uint32_t i)
 	node->redirects = pdmai_redirects(t, i, PDMAI_NONE);
 	node->n_unread = (uint16_t)((up ? up->n_unread : 0) + node->unread);
 	node->n_redirect = (uint16_t)((up ? up->n_redirect : 0) + node->redirects);
-	node->asleep = up && up->asleep != PDMAI_NONE ? up->asleep :
-		       is_asleep(&node->f)	      ? i :
-							PDMAI_NONE;
+	node->asleep = is_asleep(&node->f) ? i : PDMAI_NONE;
+	if (up && up->asleep != PDMAI_NONE && !pdmai_is_user_driver(&node->f))
+		node->asleep = up->asleep;
 	node->reach = reach_of(&node->f);
+	pdmai_role_find(&node->f);
 	finish_memory(node);
 	if (!node->broken && node->asleep != PDMAI_NONE)
 		node->broken = PDMA_CAUSE_DECODE_OFF;

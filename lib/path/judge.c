@@ -2,6 +2,7 @@
 /* A measurement held against a verdict. */
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "lib/core/error.h"
 #include "lib/path/topo.h"
@@ -77,8 +78,12 @@ static bool check_refusal(const struct pdma_measured *m, struct pdma_verdict *v)
 		return true;
 	}
 	if (good && !refused && v->answer != PDMA_YES) {
-		/* It moves data that the kernel does not vouch for: true, and worth knowing. */
+		char before[sizeof(v->reason)];
+
+		/* Data moves though nobody vouches for it: true, and worth knowing. */
+		memcpy(before, v->reason, sizeof(before));
 		v->answer = PDMA_YES;
+		snprintf(v->reason, sizeof(v->reason), "data moved right, although %.220s", before);
 		return true;
 	}
 	return false;

@@ -75,7 +75,7 @@ static void count_pairs(const struct pdma_topo *t, struct tallies *s)
 	unsigned n_a = 0, n_b;
 
 	for (uint32_t a = 0; a < t->n && n_a < DEVICES_MAX; a++) {
-		if (!pdmai_is_importer(&t->nodes[a].f))
+		if (!t->nodes[a].f.is_importer)
 			continue;
 		n_a++;
 		n_b = 0;
@@ -85,6 +85,13 @@ static void count_pairs(const struct pdma_topo *t, struct tallies *s)
 				count_pair(t, a, b, s);
 			}
 	}
+}
+
+/* Causes of one place that another probe names. */
+static bool has_own_probe(unsigned cause)
+{
+	return cause == PDMA_CAUSE_KERNEL_CONFIG || cause == PDMA_CAUSE_ABOVE_4G ||
+	       cause == PDMA_CAUSE_NOT_READABLE;
 }
 
 static void probe_pairs(struct pdmai_doctor *d)
@@ -98,7 +105,7 @@ static void probe_pairs(struct pdmai_doctor *d)
 	count_pairs(d->t, s);
 	for (int yes = 0; yes < 2; yes++)
 		for (unsigned c = 1; c < PDMA_CAUSES; c++)
-			if (s->of[yes][c].pairs)
+			if (s->of[yes][c].pairs && !has_own_probe(c))
 				report_tally(d, &s->of[yes][c], s->pairs);
 	if (!s->pairs) {
 		struct pdma_finding *f = pdmai_finding(d, PDMA_NOTE, PDMA_CAUSE_NONE, PDMAI_NONE);
@@ -236,7 +243,7 @@ static void probe_viommu(struct pdmai_doctor *d)
 		const struct pdma_function *fn = &d->t->nodes[i].f;
 		struct pdma_finding *f;
 
-		if (fn->iommu != PDMA_IOMMU_DMA || !pdmai_is_importer(fn))
+		if (fn->iommu != PDMA_IOMMU_DMA || !fn->is_importer)
 			continue;
 		f = pdmai_finding(d, PDMA_NOTE, PDMA_CAUSE_VIOMMU, i);
 		PDMAI_SAY(f->what, "a virtual IOMMU translates for %s in this guest", fn->bdf);

@@ -117,7 +117,7 @@ static void probe_vfio_export(struct pdmai_doctor *d)
 	PDMAI_SAY(f->what, "vfio-pci of Linux %s cannot export BARs as dma-buf",
 		  version_text(d->t));
 	PDMAI_SAY(f->evidence, "%s",
-		  d->t->options[PDMAI_OPT_VFIO_DMABUF] == PDMA_OFF ?
+		  d->t->rules.version >= PDMAI_VERSION(6, 19) ?
 			  "CONFIG_VFIO_PCI_DMABUF is not set" :
 			  "it came with 6.19");
 	PDMAI_SAY(f->remedy, "use 7.2 or later with CONFIG_VFIO_PCI_DMABUF=y");
@@ -263,7 +263,7 @@ static void probe_huge_pages(struct pdmai_doctor *d)
 
 /* ---- 5 ---- */
 
-/* Intel says in the data sheets of Core processors that peers may write, not read. */
+/* What is reported of root complexes of client processors; a measurement decides. */
 static bool is_client(const struct pdma_topo *t)
 {
 	return !strcmp(t->system.cpu_vendor, "GenuineIntel") &&
@@ -277,7 +277,9 @@ static void probe_writes_only(struct pdmai_doctor *d)
 	if (!is_client(d->t) || pdmai_first(d->t, pdmai_is_exporter) == PDMAI_NONE)
 		return;
 	f = pdmai_finding(d, PDMA_NOTE, PDMA_CAUSE_WRITES_ONLY, PDMAI_NONE);
-	PDMAI_SAY(f->what, "root ports of this processor pass peer writes at best, and no reads");
+	PDMAI_SAY(
+		f->what,
+		"root ports of client processors are known to pass peer writes at best, no reads");
 	PDMAI_SAY(f->evidence, "%s", d->t->system.cpu_model);
 	PDMAI_SAY(f->remedy,
 		  "let the device that has the data push it; peerdma check --measure tries "

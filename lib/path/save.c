@@ -287,6 +287,21 @@ static void copy_cpu(struct saver *s)
 	put_bytes(s, "proc/cpuinfo", text, strlen(text));
 }
 
+/* Of what the kernel says of this process, what it may do. */
+static void copy_capabilities(struct saver *s)
+{
+	char text[FILE_MAX + 1], *line;
+
+	if (pdmai_tree_text(s->tree, text, FILE_MAX, "proc/self/status"))
+		return;
+	line = strstr(text, "CapEff:");
+	if (!line)
+		return;
+	line[strcspn(line, "\n")] = 0;
+	strcat(line, "\n");
+	put_bytes(s, "proc/self/status", line, strlen(line));
+}
+
 /* The options that are looked at, in the form of the file they came from. */
 static void copy_options(struct saver *s)
 {
@@ -323,6 +338,7 @@ int pdmai_topo_save(const struct pdmai_tree *tree, const char *dir)
 		copy_file(&s, host_files[i], host_files[i]);
 	copy_marks(&s);
 	copy_cpu(&s);
+	copy_capabilities(&s);
 	copy_options(&s);
 	close(s.dir);
 	return s.ret;

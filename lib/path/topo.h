@@ -78,6 +78,9 @@ int pdmai_topo_load(const struct pdmai_tree *tree, const char *sys, struct pdma_
  */
 int pdmai_topo_finish(struct pdma_topo *topo);
 
+/* Role, importer, exporter, from what else is known. */
+void pdmai_role_find(struct pdma_function *function);
+
 /* ---- parts of loading ---- */
 
 /* One function: everything but parent and host. dir: "sys/bus/pci/devices/BDF". */

@@ -229,6 +229,8 @@ uint32_t pdmai_also(const struct pdma_topo *t, const struct pdmai_pair *p,
 	bool through = d->mapping == PDMA_MAP_HOST_BRIDGE || d->mapping == PDMA_MAP_IOVA;
 	uint32_t also = 0;
 
+	if (b->f.decode == PDMA_OFF || !strncmp(b->f.power, "D3", 2))
+		also |= 1u << PDMA_CAUSE_DECODE_OFF;
 	if (d->mapping == PDMA_MAP_IOVA)
 		also |= 1u << PDMA_CAUSE_IOMMU_TRANSLATES;
 	if (d->mapping == PDMA_MAP_IOVA && t->system.is_virtual)
