@@ -89,6 +89,12 @@ static int dmabuf_refused(int err, const char *driver, const char *uri)
 	case ENODEV:
 		return pdmai_fail(
 			err, "the exporter of %s has it out of reach (memory decode off?)", uri);
+	case EADDRINUSE:
+		/* Linux 7.3 links every range of such a buffer to the first one's IOVA. */
+		return pdmai_fail(err,
+				  "this kernel can't map a dma-buf of several ranges through an "
+				  "IOMMU (%s): register the ranges one by one",
+				  uri);
 	default:
 		return pdmai_fail_errno(err, "%s does not register the dma-buf of %s", driver, uri);
 	}

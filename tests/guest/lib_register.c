@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* Registrations of the library with a PD of the test, used by the lab's NIC. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -71,6 +72,25 @@ static void each_way_moves_the_right_bytes(void)
 	lib_close(&r);
 }
 
+/* Linux 7.3 fails on several ranges behind an IOMMU; then at least the library says so. */
+static struct pdma_mr *reg_or_excuse(struct lib_rig *r, struct pdma_region *region)
+{
+	struct pdma_region_info info = { .size = sizeof(info) };
+	struct pdma_mr *mr = NULL;
+	int ret;
+
+	LIB_OK(pdma_region_get_info(region, &info));
+	if (info.n_ranges == 1)
+		return reg(r, region, 0);
+	ret = pdma_reg_mr(region, r->pd, ALL, NULL, &mr);
+	if (!ret)
+		return mr;
+	CHECK_EQ(ret, -EOPNOTSUPP);
+	CHECK(strstr(pdma_error(), "this kernel can't map a dma-buf of several ranges"));
+	printf("# %s\n", pdma_error());
+	return NULL;
+}
+
 /* VRAM as VFIO exports it: the NIC's counters say that no byte went through host memory. */
 static void vram_is_reached_directly(void)
 {
@@ -83,10 +103,15 @@ static void vram_is_reached_directly(void)
 	lib_nic_open(&r);
 	for (size_t i = 0; i < sizeof(uris) / sizeof(uris[0]); i++) {
 		struct pdma_region *region = lib_region(&r, uris[i]);
-		struct pdma_mr *mr = reg(&r, region, 0);
-		struct pdma_mr_info info = lib_mr_info(mr);
+		struct pdma_mr *mr = reg_or_excuse(&r, region);
+		struct pdma_mr_info info;
 		uint64_t peer;
 
+		if (!mr) {
+			pdma_region_close(region);
+			continue;
+		}
+		info = lib_mr_info(mr);
 		CHECK_EQ(info.way, PDMA_WAY_DYNAMIC_DMABUF);
 		before = lib_bytes(&r, "nic0");
 		there_and_back(&r, region, mr, 200 + i);
