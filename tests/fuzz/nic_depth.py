@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 """The NIC's fuzzers get deep, and see what they look for: nic_depth.py CMD WQE CORPUS
 
-A fuzzer whose inputs all fail at the first check finds nothing. FUZZ_STATS names a file in which the
-fuzzers count what commands and requests came to.
+A fuzzer whose inputs all fail at the first check finds nothing. FUZZ_STATS names a file in which
+the fuzzers count what commands and requests came to.
 """
 
 import os
