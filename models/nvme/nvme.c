@@ -47,11 +47,18 @@ static void switched_off_locked(struct nvme *c)
 static void reset(struct mdl_device *dev, enum mdl_reset kind)
 {
 	struct nvme *c = mdl_device_priv(dev);
+	bool keep = kind != MDL_RESET_DISCONNECT && kind != MDL_RESET_BUS, bad;
+	uint64_t msc;
 
 	pthread_mutex_lock(&c->lock);
 	if (kind == MDL_RESET_DISCONNECT)
 		switched_off_locked(c);
+	msc = keep ? c->cmbmsc : 0;
+	bad = keep && c->cmb_bad;
 	nvme_reset_locked(c);
+	/* A function level reset leaves the address of the memory buffer. */
+	c->cmbmsc = msc;
+	c->cmb_bad = bad;
 	c->nssro = false;
 	pthread_mutex_unlock(&c->lock);
 	mdl_count(dev, NVME_C_RESET);
