@@ -30,8 +30,8 @@ static inline bool nic_is_memic_op(uint64_t off)
 }
 
 /*
- * CPU access to such a window. A write adds, a read gives what was there and sets to one, in 1, 2, 4
- * or 8 bytes, little endian, each as one step; other accesses are counted and do nothing.
+ * CPU access to such a window. A write adds, a read gives what was there and sets to one, in 1, 2,
+ * 4 or 8 bytes, little endian, each as one step; other accesses are counted and do nothing.
  */
 void nic_memic_op_write(struct nic *nic, uint64_t off, const void *buf, size_t len);
 void nic_memic_op_read(struct nic *nic, uint64_t off, void *buf, size_t len);

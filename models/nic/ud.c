@@ -121,7 +121,7 @@ static void complete(struct nic_qp *qp, const struct nic_dgram *g, const struct 
 		nic_cq_post(qp->rcq, &cqe);
 }
 
-/* Header and payload into the entry. Return: 0 or a syndrome; f->len is not 0 if a page is absent. */
+/* Header and payload into the entry. Return: 0 or a syndrome; f->len: not 0 if a page is absent. */
 static uint8_t scatter(struct nic_qp *qp, const struct nic_dgram *g, const struct nic_rwqe *e,
 		       struct nic_iov *data, struct nic_fault *f)
 {
