@@ -15,9 +15,17 @@
 
 /* ---- operations: objects ---- */
 
+/* Of the first kinds as often as of the last. */
+static enum kind some_kind(struct guest *g)
+{
+	uint8_t k = cmd_u8(g);
+
+	return (enum kind)(k < 224 ? k % DCT : DCT + k % (KINDS - DCT));
+}
+
 static void op_create(struct guest *g)
 {
-	cmd_create(g, (enum kind)(cmd_u8(g) % KINDS));
+	cmd_create(g, some_kind(g));
 }
 
 static void op_create_queue(struct guest *g)
@@ -29,10 +37,12 @@ static void op_create_queue(struct guest *g)
 
 static void op_destroy(struct guest *g)
 {
-	enum kind kind = (enum kind)(cmd_u8(g) % KINDS);
+	enum kind kind = some_kind(g);
 	uint32_t id = cmd_pick(g, kind);
 
 	cmd_begin_on(g, cmd_kinds[kind].destroy, id);
+	if (kind == GENERAL)
+		mlx5_set32(g->cmd, 4, cmd_u8(g) & 1 ? 0x2c : 0x3a);
 	if (!cmd_spoil_and_send(g) && mlx5_get32(g->cmd, 0) >> 16 == cmd_kinds[kind].destroy)
 		cmd_forget(g, kind, mlx5_get32(g->cmd, 8) & 0xffffff);
 }
@@ -41,10 +51,10 @@ static void op_query(struct guest *g)
 {
 	static const uint16_t more[] = { 0x100, 0x101, 0x107, 0x10a, 0x203, 0x750,
 					 0x762, 0x764, 0x765, 0x770, 0x805 };
-	unsigned what = cmd_u8(g) % (KINDS + sizeof(more) / sizeof(more[0]));
+	unsigned what = cmd_u8(g) % (DCT + 1 + sizeof(more) / sizeof(more[0]));
 
-	if (what >= KINDS) {
-		cmd_begin(g, more[what - KINDS]);
+	if (what > DCT) {
+		cmd_begin(g, more[what - DCT - 1]);
 		mlx5_set32(g->cmd, 4, cmd_u8(g) & (what % 2 ? 3 : 0x7f));
 		g->cmd[0xf] = cmd_u8(g) % 5;
 		g->out_len += 512;
@@ -152,6 +162,13 @@ static void op_memic(struct guest *g)
 	mlx5_set64(g->cmd, 0x10, at);
 	mlx5_set32(g->cmd, 0x18, 0x1000);
 	mlx5_set32(g->cmd, 0x1c, (cmd_u8(g) + 1) * 4);
+	if (how > 200) {
+		/* An operation of that memory: made, or given back. */
+		mlx5_set32(g->cmd, 0, 0x207u << 16 | g->uid);
+		mlx5_set32(g->cmd, 4, how >> 1 & 1);
+		g->cmd[0xf] = cmd_u8(g) & 3;
+		g->in_len = g->out_len = 64;
+	}
 	cmd_spoil_and_send(g);
 }
 

@@ -18,7 +18,25 @@
 #define MAX_CMDS   120u /* of one input */
 #define SLOT_LAST  0x3cu
 
-enum kind { PD, UAR, EQ, CQ, SRQ, XSRQ, RMP, QP, MKEY, UMEM, XRCD, TD, PSV, UCTX, KINDS };
+enum kind {
+	PD,
+	UAR,
+	EQ,
+	CQ,
+	SRQ,
+	XSRQ,
+	RMP,
+	QP,
+	MKEY,
+	UMEM,
+	XRCD,
+	TD,
+	PSV,
+	UCTX,
+	DCT,
+	GENERAL,
+	KINDS
+};
 
 struct object {
 	uint8_t kind;

@@ -207,10 +207,33 @@ static void build_psv(struct guest *g)
 	mlx5_set(g->cmd, MLX5_CREATE_PSV_IN_PD, cmd_pick(g, PD));
 }
 
+static void build_dct(struct guest *g)
+{
+	uint8_t *x = g->cmd + 0x10, how = cmd_u8(g);
+
+	mlx5_set(x, MLX5_DCTC_CQN, cmd_pick(g, CQ));
+	mlx5_set(x, MLX5_DCTC_SRQN_XRQN, cmd_pick(g, how & 64 ? RMP : SRQ));
+	mlx5_set(x, MLX5_DCTC_PD, cmd_pick(g, PD));
+	mlx5_set32(x, 0xc, (uint32_t)(how & 7) << 17);
+	mlx5_set(x, MLX5_DCTC_DC_ACCESS_KEY, how >> 7);
+	mlx5_set(x, MLX5_DCTC_MTU, how % 8 ? how % 5 + 1 : 0);
+	mlx5_set(x, MLX5_DCTC_PORT, 1);
+}
+
+/* A reserved number of a queue pair, or an address vector of one. */
+static void build_general(struct guest *g)
+{
+	uint8_t how = cmd_u8(g);
+
+	mlx5_set32(g->cmd, 4, how & 1 ? 0x2c : 0x3a);
+	mlx5_set32(g->cmd, 0x1c, cmd_pick(g, QP));
+	g->in_len = 0x50;
+}
+
 static void (*const builders[KINDS])(struct guest *g) = {
-	[EQ] = build_eq,     [CQ] = cmd_build_cq, [SRQ] = build_srq,
-	[XSRQ] = build_xsrq, [RMP] = build_rmp,	  [QP] = build_qp,
-	[MKEY] = build_mkey, [UMEM] = build_umem, [PSV] = build_psv,
+	[EQ] = build_eq,   [CQ] = cmd_build_cq, [SRQ] = build_srq,	   [XSRQ] = build_xsrq,
+	[RMP] = build_rmp, [QP] = build_qp,	[MKEY] = build_mkey,	   [UMEM] = build_umem,
+	[PSV] = build_psv, [DCT] = build_dct,	[GENERAL] = build_general,
 };
 
 static void created(struct guest *g, enum kind kind)
@@ -219,7 +242,8 @@ static void created(struct guest *g, enum kind kind)
 
 	if (kind == EQ)
 		id &= 0xff;
-	g_promise(nic_table_find(&g_nic->table[cmd_kinds[kind].table], id),
+	/* A reserved number is of another table. */
+	g_promise(kind == GENERAL || nic_table_find(&g_nic->table[cmd_kinds[kind].table], id),
 		  "what was made is there");
 	cmd_remember(g, kind, id);
 }

@@ -132,7 +132,12 @@ static void vector(struct guest *g, struct post *w)
 	uint8_t s[48] = { 0 }, how = wqe_u8(g);
 	uint32_t to = how & 1 ? g->qpn[A] : g->qpn[B];
 
-	mlx5_set32(s, 0, how > 240 ? g_u32(&g->in) : 0x1234);
+	if (g->type == NIC_QP_DCI) {
+		to = g->qpn[B];
+		mlx5_set64(s, 0, how > 240 ? g_u32(&g->in) : DC_KEY);
+	} else {
+		mlx5_set32(s, 0, how > 240 ? g_u32(&g->in) : 0x1234);
+	}
 	mlx5_set32(s, 8, (how & 2 ? 1u << 31 : 0) | (how > 220 ? g_u32(&g->in) & 0xffffff : to));
 	s[15] = how > 230 ? wqe_u8(g) : 2;
 	s[14] = how > 250 ? 0xc0 : 0;
@@ -206,7 +211,7 @@ static void op_post(struct guest *g)
 		mlx5_set32(s, 0, how > 250 ? wqe_u8(g) : g->xsrqn);
 		put(&w, s, 16);
 	}
-	if (g->type == NIC_QP_UD)
+	if (g->type == NIC_QP_UD || g->type == NIC_QP_DCI)
 		vector(g, &w);
 	if ((op >= 0x08 && op <= 0x09) || (op >= 0x10 && op <= 0x12))
 		remote(g, &w, op);
@@ -221,7 +226,7 @@ static void op_post(struct guest *g)
 		if (how & 0x20)
 			inline_data(g, &w);
 	}
-	post(g, how >> 4 & 1 ? B : A, &w);
+	post(g, how >> 4 & 1 && g->type != NIC_QP_DCI ? B : A, &w);
 }
 
 /* Many segments: up to and over what a request holds. */
@@ -459,7 +464,7 @@ static void op_destroy(struct guest *g)
 	} else if (how < 230) {
 		wqe_begin(g, 0x706, g->xsrqn);
 	} else {
-		wqe_begin(g, 0x501, g->qpn[how & 1]);
+		wqe_begin(g, how & 2 ? 0x501 : 0x712, g->qpn[how & 1]);
 	}
 	wqe_run(g, 16);
 	step(g, 2);

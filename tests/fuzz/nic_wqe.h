@@ -35,6 +35,8 @@ enum {
 #define EDGE	   0x123u		 /* the key of ALL begins and ends inside a page */
 #define ALL_LEN	   0x3c00u
 
+#define DC_KEY 0x1234u
+
 /* Keys, in the order they are made */
 enum key {
 	K_ALL,

@@ -121,6 +121,24 @@ static void make_qp(struct guest *g, unsigned i, uint8_t type, uint8_t rq)
 	g->sq_pi[i] = g->rq_pi[i] = 0;
 }
 
+/* The receiving end of dynamically connected transport */
+static void make_dct(struct guest *g, unsigned i)
+{
+	uint8_t *x = wqe_begin(g, 0x710, 0) + 0x10;
+
+	mlx5_set(x, MLX5_DCTC_CQN, g->cqn[1]);
+	mlx5_set(x, MLX5_DCTC_RRE, 1);
+	mlx5_set(x, MLX5_DCTC_RWE, 1);
+	mlx5_set(x, MLX5_DCTC_RAE, 1);
+	mlx5_set(x, MLX5_DCTC_MIN_RNR_NAK, 1);
+	mlx5_set(x, MLX5_DCTC_SRQN_XRQN, g->srqn);
+	mlx5_set(x, MLX5_DCTC_PD, g->pd);
+	mlx5_set(x, MLX5_DCTC_DC_ACCESS_KEY, DC_KEY);
+	mlx5_set(x, MLX5_DCTC_MTU, g->mtu);
+	mlx5_set(x, MLX5_DCTC_PORT, 1);
+	g->qpn[i] = make(g, 272);
+}
+
 void wqe_transition(struct guest *g, uint16_t opcode, unsigned i, uint32_t peer)
 {
 	uint8_t *x = wqe_begin(g, opcode, g->qpn[i]) + 0x18, *path = x + MLX5_QPC_PATH_OFF;
@@ -152,7 +170,8 @@ static void connect(struct guest *g)
 	bool self = g->qp_how == 0xff;
 
 	wqe_up(g, A, self ? g->qpn[A] : g->qpn[B]);
-	wqe_up(g, B, g->qpn[A]);
+	if (g->type != NIC_QP_DCI)
+		wqe_up(g, B, g->qpn[A]);
 	wqe_up(g, U, 0);
 }
 
@@ -277,8 +296,9 @@ static void services(struct guest *g)
 	static const uint8_t rows[][3] = { { NIC_QP_RC, 0, 0 },	 { NIC_QP_RC, 0, 1 },
 					   { NIC_QP_UC, 0, 0 },	 { NIC_QP_UD, 0, 0 },
 					   { NIC_QP_XRC, 3, 1 }, { NIC_QP_UC, 0, 1 },
-					   { NIC_QP_UD, 0, 1 },	 { NIC_QP_XRC, 3, 3 } };
-	const uint8_t *r = rows[wqe_u8(g) & 7];
+					   { NIC_QP_UD, 0, 1 },	 { NIC_QP_XRC, 3, 3 },
+					   { NIC_QP_DCI, 3, 1 } };
+	const uint8_t *r = rows[wqe_u8(g) % 9];
 	uint8_t shape = wqe_u8(g);
 
 	g->type = r[0];
@@ -288,7 +308,10 @@ static void services(struct guest *g)
 	g->mtu = shape >> 4 & 1 ? 1 : 3;
 	g->qp_how = wqe_u8(g);
 	make_qp(g, A, r[0], r[1]);
-	make_qp(g, B, r[0], r[2]);
+	if (g->type == NIC_QP_DCI)
+		make_dct(g, B);
+	else
+		make_qp(g, B, r[0], r[2]);
 	make_qp(g, U, NIC_QP_REG_UMR, 3);
 }
 
