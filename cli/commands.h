@@ -5,13 +5,16 @@
 
 #include "cli/cli.h"
 
+extern const struct cli_command cli_cmd_bench;
 extern const struct cli_command cli_cmd_check;
 extern const struct cli_command cli_cmd_completion;
 extern const struct cli_command cli_cmd_copy;
 extern const struct cli_command cli_cmd_doctor;
+extern const struct cli_command cli_cmd_dump;
 extern const struct cli_command cli_cmd_help;
 extern const struct cli_command cli_cmd_list;
 extern const struct cli_command cli_cmd_serve;
 extern const struct cli_command cli_cmd_topo;
+extern const struct cli_command cli_cmd_watch;
 
 #endif
