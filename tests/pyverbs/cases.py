@@ -11,6 +11,7 @@ gets its stack printed; ending it is up to whoever started this program.
 """
 
 import faulthandler
+import importlib
 import importlib.util
 import json
 import os
@@ -30,9 +31,7 @@ def load(folder: Path) -> ModuleType:
     suite = importlib.util.module_from_spec(spec)
     sys.modules["tests"] = suite
     spec.loader.exec_module(suite)
-    from args_parser import parser  # type: ignore[import-not-found]  # lies in the folder
-
-    parser.parse_args()
+    importlib.import_module("args_parser").parser.parse_args()
     return suite
 
 

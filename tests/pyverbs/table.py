@@ -22,10 +22,10 @@ driver and stock libraries, on one NIC model:
 lab/peerdma-lab test pyverbs
 ```
 
-runs every case and compares it with the table below: a case that does anything else than what the
-table says fails the test, and so does a case that the table does not know or that is gone, a case
-that takes more than three minutes, a warning of the guest's kernel, a port that is not active afterwards
-and a queue pair that is left. `make test` runs it with the other guest tests.
+runs every case and compares it with the table below. A case that does anything else than what the
+table says fails the test; so do a case that the table does not know or that is gone, one that takes
+more than three minutes, a warning of the guest's kernel, a port that is not active afterwards and a
+queue pair that is left. `make test` runs it with the other guest tests.
 
 The suite finds what it asks for: IPoIB up with an address, huge pages, scapy. The cases that drive
 the NIC from user space get it bound to vfio-pci after all others. To run some cases by hand:
