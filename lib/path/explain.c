@@ -63,12 +63,12 @@ static bool hop_redirects(const struct story *s, uint32_t i)
 		if (i == p->b_top)
 			return pdmai_redirects(s->t, i, p->a_top);
 	}
-	return s->t->nodes[i].redirects;
+	return s->t->hot[i].redirects;
 }
 
 static bool hop_unread(const struct story *s, uint32_t i)
 {
-	return s->t->nodes[i].unread;
+	return s->t->hot[i].unread;
 }
 
 static const char *bdf(const struct story *s, uint32_t i)

@@ -41,11 +41,10 @@ static void finish_host(struct pdma_topo *t, uint32_t i)
 	}
 }
 
-static void finish_memory(struct pdmai_node *node)
+static void finish_memory(const struct pdmai_node *node, struct pdmai_hot *hot)
 {
 	bool any = false, placed = false;
 
-	node->top = 0;
 	for (int i = 0; i < PDMA_BARS; i++) {
 		const struct pdma_bar *bar = &node->f.bar[i];
 
@@ -55,12 +54,10 @@ static void finish_memory(struct pdmai_node *node)
 		if (!bar->addr)
 			continue;
 		placed = true;
-		if (bar->addr + (bar->len - 1) > node->top)
-			node->top = bar->addr + (bar->len - 1);
+		if (bar->addr + (bar->len - 1) > hot->top)
+			hot->top = bar->addr + (bar->len - 1);
 	}
-	node->broken = !any    ? PDMA_CAUSE_NO_MEMORY :
-		       !placed ? PDMA_CAUSE_ABOVE_4G :
-				 PDMA_CAUSE_NONE;
+	hot->broken = !any ? PDMA_CAUSE_NO_MEMORY : !placed ? PDMA_CAUSE_ABOVE_4G : PDMA_CAUSE_NONE;
 }
 
 /*
@@ -83,24 +80,35 @@ static uint64_t reach_of(const struct pdma_function *f)
 	return (1ull << f->dma_mask_bits) - 1;
 }
 
+static bool kernel_lacks(const struct pdma_topo *t, const struct pdma_function *f)
+{
+	if (pdmai_is_user_driver(f))
+		return false;
+	return !t->rules.has_p2pdma || t->options[PDMAI_OPT_P2PDMA] == PDMA_OFF;
+}
+
 static void finish_node(struct pdma_topo *t, uint32_t i)
 {
 	struct pdmai_node *node = &t->nodes[i];
-	const struct pdmai_node *up =
-		node->f.parent == PDMAI_NONE ? NULL : &t->nodes[node->f.parent];
+	uint32_t parent = node->f.parent;
+	const struct pdmai_hot *up = parent == PDMAI_NONE ? NULL : &t->hot[parent];
+	struct pdmai_hot *hot = &t->hot[i];
 
-	node->unread = node->f.acs == PDMA_NOT_READ;
-	node->redirects = pdmai_redirects(t, i, PDMAI_NONE);
-	node->n_unread = (uint16_t)((up ? up->n_unread : 0) + node->unread);
-	node->n_redirect = (uint16_t)((up ? up->n_redirect : 0) + node->redirects);
+	*hot = (struct pdmai_hot){ .parent = parent, .host = node->f.host, .group = node->group };
+	hot->unread = node->f.acs == PDMA_NOT_READ;
+	hot->redirects = pdmai_redirects(t, i, PDMAI_NONE);
+	hot->n_unread = (uint16_t)((up ? up->n_unread : 0) + hot->unread);
+	hot->n_redirect = (uint16_t)((up ? up->n_redirect : 0) + hot->redirects);
+	hot->reach = reach_of(&node->f);
+	hot->translated = node->group >= 0 && node->f.iommu != PDMA_IOMMU_IDENTITY;
+	hot->lacks = kernel_lacks(t, &node->f);
 	node->asleep = is_asleep(&node->f) ? i : PDMAI_NONE;
-	if (up && up->asleep != PDMAI_NONE && !pdmai_is_user_driver(&node->f))
-		node->asleep = up->asleep;
-	node->reach = reach_of(&node->f);
+	if (up && t->nodes[parent].asleep != PDMAI_NONE && !pdmai_is_user_driver(&node->f))
+		node->asleep = t->nodes[parent].asleep;
 	pdmai_role_find(&node->f);
-	finish_memory(node);
-	if (!node->broken && node->asleep != PDMAI_NONE)
-		node->broken = PDMA_CAUSE_DECODE_OFF;
+	finish_memory(node, hot);
+	if (!hot->broken && node->asleep != PDMAI_NONE)
+		hot->broken = PDMA_CAUSE_DECODE_OFF;
 }
 
 static int by_first(const void *a, const void *b)
@@ -172,6 +180,10 @@ int pdmai_topo_finish(struct pdma_topo *t)
 	s->size = sizeof(*s);
 	s->functions = t->n;
 	s->hosts = t->n_hosts;
+	free(t->hot);
+	t->hot = calloc((size_t)t->n + 1, sizeof(*t->hot));
+	if (!t->hot)
+		return pdmai_fail(ENOMEM, "no memory for a topology");
 	pdmai_rules_choose(s->kernel, s->cpu_vendor, s->cpu_family, &t->rules);
 	for (uint32_t i = 0; i < t->n; i++)
 		finish_node(t, i);

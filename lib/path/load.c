@@ -224,6 +224,7 @@ void pdma_topo_destroy(struct pdma_topo *t)
 		free(t->groups[i].reserved);
 	free(t->groups);
 	free(t->hosts);
+	free(t->hot);
 	free(t->nodes);
 	free(t);
 }

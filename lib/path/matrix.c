@@ -35,7 +35,7 @@ static void mark_way(const struct pdma_topo *t, uint32_t a, struct scratch *s)
 {
 	uint32_t below = PDMAI_NONE;
 
-	for (uint32_t i = a; i != PDMAI_NONE; i = t->nodes[i].f.parent) {
+	for (uint32_t i = a; i != PDMAI_NONE; i = t->hot[i].parent) {
 		s->marked[i] = a;
 		s->below[i] = below;
 		below = i;
@@ -46,7 +46,7 @@ static void meet_all(const struct pdma_topo *t, uint32_t a, struct scratch *s)
 {
 	mark_way(t, a, s);
 	for (uint32_t i = 0; i < t->n; i++) {
-		uint32_t up = t->nodes[i].f.parent;
+		uint32_t up = t->hot[i].parent;
 
 		if (s->marked[i] == a) {
 			s->common[i] = i;
@@ -74,7 +74,7 @@ static void fill_row(const struct pdma_topo *t, uint32_t a, const uint32_t *list
 			.common = common,
 			.a_top = common == PDMAI_NONE ? PDMAI_NONE : s->below[common],
 			.b_top = s->top[b],
-			.top = t->nodes[b].top,
+			.top = t->hot[b].top,
 		};
 
 		pdmai_decide(t, &pair, &d);

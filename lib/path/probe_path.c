@@ -177,7 +177,7 @@ static void bar_beyond(struct pdmai_doctor *d, uint32_t i, const struct pdmai_gr
 	f = pdmai_finding(d, for_vmm ? PDMA_BROKEN : PDMA_SLOW,
 			  for_vmm ? PDMA_CAUSE_VMM_BAR : PDMA_CAUSE_IOMMU_HOLE, i);
 	PDMAI_SAY(f->what, "memory of %s ends at 0x%" PRIx64 ", above what its IOMMU can map",
-		  node->f.bdf, node->top);
+		  node->f.bdf, d->t->hot[i].top);
 	PDMAI_SAY(f->evidence, "the IOMMU of group %d maps up to 0x%" PRIx64, g->id, g->last);
 	PDMAI_SAY(f->remedy, for_vmm ? "let the VMM place the BAR lower (QEMU: a smaller "
 				       "phys-bits), or firmware lower its MMIO base" :
@@ -191,7 +191,7 @@ static void probe_width(struct pdmai_doctor *d)
 		const struct pdmai_node *node = &d->t->nodes[i];
 
 		if (node->group >= 0 && pdmai_is_exporter(&node->f) &&
-		    node->top > d->t->groups[node->group].last)
+		    d->t->hot[i].top > d->t->groups[node->group].last)
 			bar_beyond(d, i, &d->t->groups[node->group]);
 	}
 }
@@ -223,12 +223,12 @@ static void probe_guest_bar(struct pdmai_doctor *d)
 		const struct pdmai_node *node = &d->t->nodes[i];
 		struct pdma_finding *f;
 
-		if (!pdmai_is_accel(&node->f) || node->top >> COMMON_IOMMU_BITS == 0)
+		if (!pdmai_is_accel(&node->f) || d->t->hot[i].top >> COMMON_IOMMU_BITS == 0)
 			continue;
 		f = pdmai_finding(d, PDMA_NOTE, PDMA_CAUSE_VMM_BAR, i);
 		PDMAI_SAY(f->what,
 			  "in this guest, memory of %s ends at 0x%" PRIx64 ", beyond %d bits",
-			  node->f.bdf, node->top, COMMON_IOMMU_BITS);
+			  node->f.bdf, d->t->hot[i].top, COMMON_IOMMU_BITS);
 		PDMAI_SAY(f->evidence, "resource of %s; the processor has the flag hypervisor",
 			  node->f.bdf);
 		PDMAI_SAY(f->remedy,
@@ -299,7 +299,7 @@ static void probe_unreadable(struct pdmai_doctor *d)
 	for (uint32_t i = 0; i < d->t->n; i++) {
 		struct pdma_finding *f;
 
-		if (!d->t->nodes[i].unread)
+		if (!d->t->hot[i].unread)
 			continue;
 		f = pdmai_finding(d, PDMA_NOTE, PDMA_CAUSE_NOT_READABLE, i);
 		PDMAI_SAY(f->what, "ACS and other registers cannot be read as this user");

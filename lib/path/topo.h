@@ -27,17 +27,29 @@ enum pdmai_option {
 struct pdmai_node {
 	struct pdma_function f;
 	struct pdmai_ports ports;
+	int group;  /* index of the IOMMU group, -1 */
 	char *path; /* "pci0000:00/0000:00:01.0/0000:01:00.0"; NULL after loading */
 
-	/* Filled by pdmai_topo_finish(). Counts: from the root down to here, this one included. */
+	uint32_t asleep; /* function whose decode is off: this one or a bridge above; PDMAI_NONE */
+};
+
+/*
+ * What a verdict looks at of both ends, worked out by pdmai_topo_finish(). Small, for all pairs of
+ * a large machine look at it.
+ */
+struct pdmai_hot {
+	uint64_t top;	/* last byte of its memory BARs */
+	uint64_t reach; /* last address that it can put on the bus */
+	uint32_t parent;
+	uint32_t host;
+	int32_t group; /* index of the IOMMU group, -1 */
+	/* Counts: from the root down to here, this one included. */
 	uint16_t n_redirect; /* functions whose ACS control redirects, by the rules */
 	uint16_t n_unread;   /* functions whose ACS control could not be read */
-	bool redirects, unread;
-	uint8_t broken;	 /* enum pdma_cause that keeps everyone from its memory, 0 for none */
-	uint32_t asleep; /* function whose decode is off: this one or a bridge above */
-	uint64_t top;	 /* last byte of its memory BARs */
-	uint64_t reach;	 /* last address that it can put on the bus */
-	int group;	 /* index of the IOMMU group, -1 */
+	uint8_t redirects, unread;
+	uint8_t broken;	    /* enum pdma_cause that keeps everyone from its memory, 0 for none */
+	uint8_t translated; /* its IOMMU does not pass addresses on as they are */
+	uint8_t lacks;	    /* the kernel cannot map peers for it */
 };
 
 struct pdmai_group {
@@ -59,6 +71,7 @@ struct pdma_topo {
 	struct pdmai_rules rules;
 	enum pdma_known options[PDMAI_OPTIONS];
 	struct pdmai_node *nodes; /* in the order of the tree */
+	struct pdmai_hot *hot;	  /* of each node */
 	uint32_t n;
 	struct pdmai_host *hosts;
 	uint32_t n_hosts;

@@ -40,7 +40,7 @@ static unsigned depth_of(const struct pdma_topo *t, uint32_t i)
 {
 	unsigned depth = 0;
 
-	for (; i != PDMAI_NONE; i = t->nodes[i].f.parent)
+	for (; i != PDMAI_NONE; i = t->hot[i].parent)
 		depth++;
 	return depth;
 }
@@ -49,14 +49,14 @@ static uint32_t climb(const struct pdma_topo *t, uint32_t i, unsigned hops, uint
 {
 	for (; hops; hops--) {
 		*top = i;
-		i = t->nodes[i].f.parent;
+		i = t->hot[i].parent;
 	}
 	return i;
 }
 
 void pdmai_pair_find(const struct pdma_topo *t, uint32_t a, uint32_t b, struct pdmai_pair *ret)
 {
-	struct pdmai_pair p = { a, b, PDMAI_NONE, PDMAI_NONE, PDMAI_NONE, t->nodes[b].top };
+	struct pdmai_pair p = { a, b, PDMAI_NONE, PDMAI_NONE, PDMAI_NONE, t->hot[b].top };
 	unsigned da = depth_of(t, a), db = depth_of(t, b);
 
 	if (da > db)
@@ -79,26 +79,22 @@ static unsigned on_way(unsigned n_a, unsigned n_b, unsigned n_common, bool commo
 
 static unsigned count_redirects(const struct pdma_topo *t, const struct pdmai_pair *p)
 {
-	const struct pdmai_node *a = &t->nodes[p->a], *b = &t->nodes[p->b], *c;
-	unsigned n;
+	const struct pdmai_hot *c = &t->hot[p->common];
+	unsigned n = on_way(t->hot[p->a].n_redirect, t->hot[p->b].n_redirect, c->n_redirect,
+			    c->redirects);
 
-	if (p->common == PDMAI_NONE)
-		return a->n_redirect + b->n_redirect;
-	c = &t->nodes[p->common];
-	n = on_way(a->n_redirect, b->n_redirect, c->n_redirect, c->redirects);
 	if (!t->rules.acs_by_target || p->a_top == PDMAI_NONE || p->b_top == PDMAI_NONE)
 		return n;
 	/* The two ports where the ways part are judged by where the traffic leaves. */
-	n -= t->nodes[p->a_top].redirects + t->nodes[p->b_top].redirects;
+	n -= t->hot[p->a_top].redirects + t->hot[p->b_top].redirects;
 	return n + pdmai_redirects(t, p->a_top, p->b_top) + pdmai_redirects(t, p->b_top, p->a_top);
 }
 
 static unsigned count_unread(const struct pdma_topo *t, const struct pdmai_pair *p)
 {
-	const struct pdmai_node *a = &t->nodes[p->a], *b = &t->nodes[p->b];
-	const struct pdmai_node *c = &t->nodes[p->common];
+	const struct pdmai_hot *c = &t->hot[p->common];
 
-	return on_way(a->n_unread, b->n_unread, c->n_unread, c->unread);
+	return on_way(t->hot[p->a].n_unread, t->hot[p->b].n_unread, c->n_unread, c->unread);
 }
 
 /* In hardware it is request redirect at the port of entry alone that counts. */
@@ -124,24 +120,24 @@ static bool host_forwards(const struct pdma_topo *t, uint32_t host_a, uint32_t h
 	return a->listed == PDMAI_LISTED && b->listed == PDMAI_LISTED;
 }
 
-static bool other_socket(const struct pdma_topo *t, const struct pdmai_node *a,
-			 const struct pdmai_node *b)
+static bool other_socket(const struct pdma_topo *t, const struct pdmai_hot *a,
+			 const struct pdmai_hot *b)
 {
-	int node_a = t->hosts[a->f.host].h.numa_node, node_b = t->hosts[b->f.host].h.numa_node;
+	int node_a = t->hosts[a->host].h.numa_node, node_b = t->hosts[b->host].h.numa_node;
 
-	return a->f.host != b->f.host && node_a >= 0 && node_b >= 0 && node_a != node_b;
+	return a->host != b->host && node_a >= 0 && node_b >= 0 && node_a != node_b;
 }
 
 static void decide_through_host(const struct pdma_topo *t, const struct pdmai_pair *p,
 				bool redirected, struct pdmai_decision *d)
 {
-	const struct pdmai_node *a = &t->nodes[p->a], *b = &t->nodes[p->b];
-	bool iova = a->group >= 0 && a->f.iommu != PDMA_IOMMU_IDENTITY;
+	const struct pdmai_hot *a = &t->hot[p->a], *b = &t->hot[p->b];
+	bool iova = a->translated;
 
 	d->mapping = iova ? PDMA_MAP_IOVA : PDMA_MAP_HOST_BRIDGE;
-	if (!host_forwards(t, a->f.host, b->f.host)) {
-		bool alone = t->hosts[a->f.host].listed == PDMAI_LISTED_ALONE ||
-			     t->hosts[b->f.host].listed == PDMAI_LISTED_ALONE;
+	if (!host_forwards(t, a->host, b->host)) {
+		bool alone = t->hosts[a->host].listed == PDMAI_LISTED_ALONE ||
+			     t->hosts[b->host].listed == PDMAI_LISTED_ALONE;
 
 		d->answer = PDMA_NO;
 		d->cause = redirected			  ? PDMA_CAUSE_ACS_REDIRECT :
@@ -181,22 +177,15 @@ static void forbid(struct pdmai_decision *d, enum pdma_cause cause)
 static void check_address(const struct pdma_topo *t, const struct pdmai_pair *p,
 			  struct pdmai_decision *d)
 {
-	const struct pdmai_node *a = &t->nodes[p->a], *b = &t->nodes[p->b];
+	const struct pdmai_hot *a = &t->hot[p->a];
 
 	if (d->mapping == PDMA_MAP_IOVA)
 		return;
 	if (p->top > a->reach)
 		forbid(d, PDMA_CAUSE_DMA_MASK);
 	else if (d->mapping == PDMA_MAP_HOST_BRIDGE && a->group >= 0 &&
-		 in_hole(&t->groups[a->group], b, p->top))
+		 in_hole(&t->groups[a->group], &t->nodes[p->b], p->top))
 		forbid(d, PDMA_CAUSE_IOMMU_HOLE);
-}
-
-static bool kernel_lacks(const struct pdma_topo *t, const struct pdmai_node *a)
-{
-	if (pdmai_is_user_driver(&a->f))
-		return false;
-	return !t->rules.has_p2pdma || t->options[PDMAI_OPT_P2PDMA] == PDMA_OFF;
 }
 
 void pdmai_decide(const struct pdma_topo *t, const struct pdmai_pair *p, struct pdmai_decision *ret)
@@ -215,10 +204,10 @@ void pdmai_decide(const struct pdma_topo *t, const struct pdmai_pair *p, struct 
 	}
 	if (d.answer == PDMA_YES)
 		check_address(t, p, &d);
-	if (kernel_lacks(t, &t->nodes[p->a]))
+	if (t->hot[p->a].lacks)
 		forbid(&d, PDMA_CAUSE_KERNEL_CONFIG);
-	if (t->nodes[p->b].broken)
-		forbid(&d, t->nodes[p->b].broken);
+	if (t->hot[p->b].broken)
+		forbid(&d, t->hot[p->b].broken);
 	*ret = d;
 }
 
@@ -235,7 +224,7 @@ uint32_t pdmai_also(const struct pdma_topo *t, const struct pdmai_pair *p,
 		also |= 1u << PDMA_CAUSE_IOMMU_TRANSLATES;
 	if (d->mapping == PDMA_MAP_IOVA && t->system.is_virtual)
 		also |= 1u << PDMA_CAUSE_VIOMMU;
-	if (through && other_socket(t, a, b))
+	if (through && other_socket(t, &t->hot[p->a], &t->hot[p->b]))
 		also |= 1u << PDMA_CAUSE_CROSS_SOCKET;
 	if (through && (a->f.relaxed_ordering == PDMA_OFF || a->f.ats == PDMA_ON))
 		also |= 1u << PDMA_CAUSE_ORDERING_ATS;
@@ -256,20 +245,19 @@ static int check_range(const struct pdma_bar *bar, const struct pdma_target *tar
 }
 
 /* Last address of the range, checked. */
-static int range_top(const struct pdmai_node *node, const struct pdma_target *target,
-		     uint64_t *ret_top)
+static int range_top(const struct pdma_topo *t, const struct pdma_target *target, uint64_t *ret_top)
 {
 	const struct pdma_bar *bar;
 	int ret;
 
-	*ret_top = node->top;
+	*ret_top = t->hot[target->function].top;
 	if (target->bar == -1)
 		return target->off || target->len ?
 			       pdmai_fail(EINVAL, "a range needs the number of a BAR") :
 			       0;
 	if (target->bar < 0 || target->bar >= PDMA_BARS)
 		return pdmai_fail(EINVAL, "there is no BAR %d", target->bar);
-	bar = &node->f.bar[target->bar];
+	bar = &t->nodes[target->function].f.bar[target->bar];
 	ret = check_range(bar, target);
 	if (!ret)
 		*ret_top = bar->addr + target->off +
@@ -289,7 +277,7 @@ int pdma_path_verdict(const struct pdma_topo *t, uint32_t initiator,
 		return pdmai_fail(EINVAL, "a verdict needs %zu bytes", sizeof(*ret_verdict));
 	if (initiator >= t->n || target->function >= t->n)
 		return pdmai_fail(EINVAL, "there is no such function");
-	ret = range_top(&t->nodes[target->function], target, &top);
+	ret = range_top(t, target, &top);
 	if (ret)
 		return ret;
 	pdmai_pair_find(t, initiator, target->function, &pair);
