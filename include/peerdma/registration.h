@@ -152,6 +152,7 @@ struct pdma_mr_ref {
 	struct pdma_mr *mr; /* the cache's: for info only */
 	uint32_t lkey, rkey;
 	uint64_t addr; /* stands for the first byte asked for */
+	void *entry;   /* the cache's own */
 };
 
 /*

@@ -11,7 +11,7 @@ static const struct {
 	[PDMA_KIND_VFIO] = { "vfio", &pdmai_kind_vfio },
 	[PDMA_KIND_CMB] = { "cmb", &pdmai_kind_cmb },
 	[PDMA_KIND_ACCEL] = { "accel", &pdmai_kind_accel },
-	[PDMA_KIND_DM] = { "dm", NULL },
+	[PDMA_KIND_DM] = { "dm", &pdmai_kind_dm },
 	[PDMA_KIND_UDMABUF] = { "udmabuf", &pdmai_kind_udmabuf },
 	[PDMA_KIND_HOST] = { "host", &pdmai_kind_host },
 	[PDMA_KIND_FILE] = { "file", &pdmai_kind_file },
