@@ -12,6 +12,7 @@
 #include "models/nic/memic.h"
 
 #define MAX_DEPTH 4
+#define MAX_STEPS (1u << 20) /* entries of lists looked at for one translation, at all depths */
 #define ANY_QP	  0xffffffu
 
 void nic_iov_init(struct nic_iov *v, const struct mdl_dma *dma)
@@ -109,6 +110,7 @@ struct walk {
 	struct nic_access_ctx c;
 	struct nic_fault *f;
 	unsigned depth;
+	uint32_t steps;
 	bool full;
 };
 
@@ -172,6 +174,12 @@ static enum nic_xlt walk_inner(struct walk *w, uint32_t key, uint64_t va, uint64
 	return r;
 }
 
+/* Lists of lists of empty entries would keep a worker for hours: count, and give up in time. */
+static bool spent(struct walk *w)
+{
+	return ++w->steps > MAX_STEPS;
+}
+
 static enum nic_xlt walk_ksm(struct walk *w, const struct nic_mkey *mk, uint64_t va, uint64_t len)
 {
 	uint64_t page = 1ull << mk->log_page, off = va - (mk->start & ~(page - 1)), n;
@@ -180,6 +188,8 @@ static enum nic_xlt walk_ksm(struct walk *w, const struct nic_mkey *mk, uint64_t
 	for (; !r && len && !w->full; len -= n, off += n) {
 		const struct nic_klm *k;
 
+		if (spent(w))
+			return NIC_XLT_DEPTH;
 		if (off >> mk->log_page >= mk->n_xlt || !mk->klm)
 			return NIC_XLT_RANGE;
 		k = &mk->klm[off >> mk->log_page];
@@ -245,6 +255,8 @@ static enum nic_xlt walk_repeat(struct walk *w, const struct repeat *rp, uint64_
 		for (j = 0; !r && len && !w->full && j < rp->n; j++) {
 			const struct nic_klm *k = &rp->piece[j];
 
+			if (spent(w))
+				return NIC_XLT_DEPTH;
 			if (off >= piece_len(k)) {
 				off -= piece_len(k);
 				continue;
@@ -271,6 +283,8 @@ static enum nic_xlt walk_klm(struct walk *w, const struct nic_mkey *mk, uint64_t
 		bool repeat = is_repeat(mk, i, &rp);
 		uint64_t size = repeat ? rp.round * rp.rounds : k->len;
 
+		if (spent(w))
+			return NIC_XLT_DEPTH;
 		i += repeat ? rp.n : 0;
 		if (off >= size) {
 			off -= size;

@@ -295,6 +295,30 @@ static void umr_list_through_keys_being_changed(void **state)
 	assert_int_equal(pthread_rwlock_unlock(&mw->lock), 0);
 }
 
+/* A thousand empty entries are passed over; a million times a few are not. */
+static void empty_entries_without_end(void **state)
+{
+	struct nic_mkey *mk = klm_key(1, 0x6000, NIC_MKEY_KLM, 1024);
+	struct nic_mkey *outer = klm_key(1, 0x7000, NIC_MKEY_KLM, 4096);
+	unsigned i;
+
+	rig_pair(NIC_QP_RC, &a, &b);
+	mk->len = outer->len = 4096;
+	mk->klm[1023] = (struct nic_klm){ .len = 4096, .key = RIG_KEY, .va = RIG_B };
+	for (i = 0; i < 4096; i++)
+		outer->klm[i] = (struct nic_klm){ .len = 1, .key = 0x6000 };
+	rig_fill(RIG_A, 512, 4);
+	rig_send(a, NIC_OP_WRITE, RIG_A, 512, 0, 0x6000);
+	rig_run();
+	assert_int_equal(rig_cqe(a, false, 0)->opcode, NIC_CQE_REQ);
+	assert_true(rig_is_filled(RIG_B, 512, 4));
+	/* Pieces that become one, so that no list is full before. */
+	mk->klm[1023].key = NIC_KEY_NULL;
+	rig_send(a, NIC_OP_READ, RIG_A, 4096, 0, 0x7000);
+	rig_run();
+	assert_int_equal(rig_cqe(a, false, 1)->syndrome, NIC_S_REMOTE_ACCESS);
+}
+
 /* An atomic tells what it finds, so a key inside must let it read, too. */
 static void atomic_inside_needs_both_rights(void **state)
 {
@@ -422,6 +446,7 @@ int main(void)
 		T(umr_list_too_long),
 		T(umr_list_through_keys_being_changed),
 		T(atomic_inside_needs_both_rights),
+		T(empty_entries_without_end),
 		T(fault_of_the_sender),
 		T(fault_of_the_receiver),
 		T(fault_not_resolved),
