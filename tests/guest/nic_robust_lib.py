@@ -95,8 +95,14 @@ def port_state() -> str:
         return NO_DEVICE
 
 
+def opens() -> bool:
+    """What user space opens comes a little later than the device."""
+    argv = ["ibv_devinfo", "-d", device()]
+    return not subprocess.run(argv, capture_output=True, timeout=LIMIT, check=False).returncode
+
+
 def wait_active() -> None:
-    wait_for("port active", lambda: port_state() == ACTIVE)
+    wait_for("port active", lambda: port_state() == ACTIVE and opens())
 
 
 def device() -> str:
@@ -134,6 +140,7 @@ class Transfer:
         Transfer.next_port += 1
         self.name = " ".join([program, *args])
         self._argv = [program, "-d", device(), "-p", str(port), "-F", "-D", "1000", *args]
+        self._said = ""
         before = counter("port_xmit_packets")
         self.server = self._start([])
         self.client = self.server
@@ -165,9 +172,10 @@ class Transfer:
 
     def end(self) -> str:
         """Return: what both said."""
-        for process in {self.server, self.client}:
+        for process in {self.server, self.client} if not self._said else ():
             process.send_signal(signal.SIGKILL)
-        return "".join(p.communicate()[0] for p in {self.server, self.client})
+            self._said += process.communicate()[0] + "\n"
+        return self._said
 
 
 def start_transfer(kind: Kind) -> Transfer:

@@ -31,8 +31,13 @@ def attribute(nic: str, name: str) -> str:
         return NO_DEVICE
 
 
+def opens(nic: str) -> bool:
+    argv = ["ibv_devinfo", "-d", rdma_name(nic)]
+    return not subprocess.run(argv, capture_output=True, timeout=LIMIT, check=False).returncode
+
+
 def wait_active(nic: str) -> None:
-    wait_for(f"{nic} active", lambda: attribute(nic, "state") == ACTIVE)
+    wait_for(f"{nic} active", lambda: attribute(nic, "state") == ACTIVE and opens(nic))
 
 
 def across(program: str, *args: str) -> None:
