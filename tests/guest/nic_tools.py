@@ -252,6 +252,7 @@ class Perf:
     iters: int = 20
     args: list[str] = field(default_factory=list)
     cm: bool = False
+    on: str = ""  # device; the model's by default
 
     @property
     def name(self) -> str:
@@ -261,7 +262,8 @@ class Perf:
         return f"{self.program[3:]}_{self.service.lower()}{qps}{cm}{extra}".replace("-", "_")
 
     def argv(self) -> list[str]:
-        argv = [self.program, "-d", device(), "-n", str(self.iters), "-c", self.service, *self.args]
+        argv = [self.program, "-d", self.on or device(), "-c", self.service, *self.args]
+        argv += ["-n", str(self.iters)]
         if self.program.endswith("bw"):
             argv += ["-q", str(self.qps)]
         if "atomic" not in self.program and "-a" not in self.args:
