@@ -179,6 +179,7 @@ static enum nic_xlt fetch_list(const struct umr *u, struct nic_mkey *mk, struct 
 		n = want - off < CHUNK ? want - off : CHUNK;
 		nic_iov_init(&v, &u->qp->dma);
 		v.writing = mk;
+		v.cls = MDL_CTRL;
 		x = nic_xlt_sges(&v, &c, &sge, 1, off, n, f);
 		nic_iov_init(&to, &u->qp->dma);
 		nic_iov_host(&to, buf, n);

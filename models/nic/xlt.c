@@ -21,6 +21,7 @@ void nic_iov_init(struct nic_iov *v, const struct mdl_dma *dma)
 	v->len = 0;
 	v->n = v->n_held = 0;
 	v->special = false;
+	v->cls = MDL_DATA;
 	v->writing = NULL;
 }
 
@@ -459,7 +460,7 @@ static enum nic_copy copy_piece(struct nic_iov *dst, const struct mdl_seg *d, st
 	else if (d_host && (int)s->space == NIC_SPACE_NULL)
 		memset(to, 0, len);
 	else if (d_host)
-		return mdl_dma_read(&src->dma, s->space, s->addr, to, len, MDL_DATA) ?
+		return mdl_dma_read(&src->dma, s->space, s->addr, to, len, src->cls) ?
 			       NIC_COPY_SRC :
 			       NIC_COPY_OK;
 	else if (s_host)
