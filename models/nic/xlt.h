@@ -28,7 +28,7 @@ struct nic_iov {
 	bool special; /* has pieces that are not the door's */
 	struct mdl_seg seg[NIC_IOV_SEGS];
 	struct nic_mkey *held[NIC_IOV_KEYS];
-	enum mdl_class cls; /* of what is read from it; MDL_DATA unless set */
+	enum mdl_class cls;		/* of what is read from it; MDL_DATA unless set */
 	const struct nic_mkey *writing; /* the caller holds this one for writing; or NULL */
 };
 
