@@ -102,7 +102,7 @@ static int remember(struct pdmai_vfio *v, unsigned number, int fd)
 	if (!groups)
 		return pdmai_fail(ENOMEM, "no memory for an IOMMU group");
 	v->groups = groups;
-	groups[v->n_groups++] = (struct pdmai_vfio_group){ number, fd };
+	groups[v->n_groups++] = (struct pdmai_vfio_group){ number, fd, 1 };
 	return 0;
 }
 
@@ -112,6 +112,7 @@ int pdmai_vfio_group_get(struct pdmai_vfio *v, unsigned number, int *ret_fd)
 
 	for (size_t i = 0; i < v->n_groups; i++) {
 		if (v->groups[i].number == number) {
+			v->groups[i].devices++;
 			*ret_fd = v->groups[i].fd;
 			return 0;
 		}
@@ -130,4 +131,22 @@ int pdmai_vfio_group_get(struct pdmai_vfio *v, unsigned number, int *ret_fd)
 	}
 	*ret_fd = fd;
 	return 0;
+}
+
+void pdmai_vfio_group_put(struct pdmai_vfio *v, unsigned number)
+{
+	for (size_t i = 0; i < v->n_groups; i++) {
+		struct pdmai_vfio_group *g = &v->groups[i];
+
+		if (g->number != number || --g->devices)
+			continue;
+		close(g->fd);
+		*g = v->groups[--v->n_groups];
+		break;
+	}
+	if (v->n_groups)
+		return;
+	/* Without a group the container has no IOMMU, so nothing is mapped. */
+	v->has_iommu = false;
+	v->n_mappings = 0;
 }

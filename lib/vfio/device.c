@@ -74,6 +74,7 @@ static int reset(struct pdmai_dev *dev)
 static void close_device(struct pdmai_dev *dev)
 {
 	close(self(dev)->fd);
+	pdmai_vfio_group_put(self(dev)->vfio, self(dev)->group);
 	free(dev);
 }
 
@@ -105,7 +106,8 @@ static int look_at(struct pdmai_vfio_dev *d)
 	return 0;
 }
 
-static int open_fd(struct pdmai_vfio *v, const struct pdmai_bdf *bdf, int *ret_fd)
+static int open_fd(struct pdmai_vfio *v, const struct pdmai_bdf *bdf, int *ret_fd,
+		   unsigned *ret_group)
 {
 	char driver[64];
 	unsigned number;
@@ -124,10 +126,14 @@ static int open_fd(struct pdmai_vfio *v, const struct pdmai_bdf *bdf, int *ret_f
 	if (ret)
 		return ret;
 	fd = ioctl(group, VFIO_GROUP_GET_DEVICE_FD, bdf->text);
-	if (fd < 0)
-		return pdmai_fail_errno(errno, "cannot open %s in IOMMU group %u", bdf->text,
-					number);
+	if (fd < 0) {
+		ret = pdmai_fail_errno(errno, "cannot open %s in IOMMU group %u", bdf->text,
+				       number);
+		pdmai_vfio_group_put(v, number);
+		return ret;
+	}
 	*ret_fd = fd;
+	*ret_group = number;
 	return 0;
 }
 
@@ -142,7 +148,7 @@ int pdmai_vfio_open(struct pdmai_vfio *v, const struct pdmai_bdf *bdf, struct pd
 	d->dev.bdf = *bdf;
 	d->vfio = v;
 	ret = pdmai_pci_bars(v->root, bdf, d->dev.bars);
-	ret = ret ? ret : open_fd(v, bdf, &d->fd);
+	ret = ret ? ret : open_fd(v, bdf, &d->fd, &d->group);
 	if (ret) {
 		free(d);
 		return ret;

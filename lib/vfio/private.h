@@ -10,6 +10,7 @@
 struct pdmai_vfio_group {
 	unsigned number;
 	int fd;
+	unsigned devices; /* open ones */
 };
 
 struct pdmai_vfio_mapping {
@@ -30,13 +31,19 @@ struct pdmai_vfio {
 struct pdmai_vfio_dev {
 	struct pdmai_dev dev; /* first */
 	struct pdmai_vfio *vfio;
+	unsigned group; /* number */
 	int fd;
 	unsigned n_irqs;
 	uint64_t config_off; /* of the config region in fd */
 };
 
-/* container.c */
+/* container.c: a reference for each open device */
 int pdmai_vfio_group_get(struct pdmai_vfio *v, unsigned number, int *ret_fd);
+/*
+ * With its last device the group leaves the container: the kernel makes a new one when a driver is
+ * bound anew, and the old one knows nothing of its devices.
+ */
+void pdmai_vfio_group_put(struct pdmai_vfio *v, unsigned number);
 
 /* iova.c */
 int pdmai_vfio_iova_update(struct pdmai_vfio *v);

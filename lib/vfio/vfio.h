@@ -22,8 +22,9 @@ int pdmai_vfio_create(const char *root, struct pdmai_vfio **ret_vfio);
 void pdmai_vfio_destroy(struct pdmai_vfio *vfio);
 
 /*
- * Open a function that is bound to vfio-pci. Its group joins the container and stays in it; IOVAs
- * that the group's IOMMU or a PCI window reserves are not handed out from then on.
+ * Open a function that is bound to vfio-pci. Its group joins the container until its last device is
+ * closed; IOVAs that the group's IOMMU or a PCI window reserves are not handed out from then on.
+ * DMA mappings end with the last device of the container.
  * Return: 0 with *ret_dev, closed by pdmai_dev_close(); -ENODEV: no such function, or not bound to
  * vfio-pci; -ENOENT: no IOMMU; -EBUSY: the group is used elsewhere, or not all of it is bound to
  * VFIO; -EADDRINUSE: a mapping made earlier lies where the new group can't have it; or of the
