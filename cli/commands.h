@@ -13,6 +13,7 @@ extern const struct cli_command cli_cmd_doctor;
 extern const struct cli_command cli_cmd_dump;
 extern const struct cli_command cli_cmd_help;
 extern const struct cli_command cli_cmd_list;
+extern const struct cli_command cli_cmd_report;
 extern const struct cli_command cli_cmd_serve;
 extern const struct cli_command cli_cmd_topo;
 extern const struct cli_command cli_cmd_watch;
