@@ -44,10 +44,11 @@ struct nic_obj {
 };
 
 struct nic_table {
-	uint32_t base, cap;   /* ids are base .. base + cap - 1 */
-	uint32_t used, next;  /* next: where the search for a free number starts */
-	uint64_t *busy;	      /* one bit a number */
-	struct nic_obj **own; /* command worker's: everything published and not yet released */
+	uint32_t base, cap;    /* ids are base .. base + cap - 1 */
+	_Atomic uint32_t used; /* command worker writes, anybody looks */
+	uint32_t next;	       /* where the search for a free number starts */
+	uint64_t *busy;	       /* one bit a number */
+	struct nic_obj **own;  /* command worker's: everything published and not yet released */
 	struct nic_obj *_Atomic *slot;
 };
 
