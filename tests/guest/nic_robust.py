@@ -16,7 +16,7 @@ from nic_robust_lib import (
 # Keys of freed memory regions stay in a cache of the driver: a few of each shape, however many
 # processes came and went. Unbinding, further down, shows that none is lost.
 CACHED = 16
-FROZEN_LOOKS = 20
+FROZEN_LOOKS = 3
 HEALTH = f"pci/{PCI_NAME}"
 WRITE_RC: Kind = KINDS[0]
 READ_RC: Kind = KINDS[3]
@@ -70,6 +70,7 @@ def survivor_is_told() -> None:
 
 
 def rebind(kind: Kind) -> None:
+    wait_active()
     transfer = start_transfer(kind)
     (DRIVER / "unbind").write_text(PCI_NAME, encoding="ascii")
     state = ask("snapshot")["state"]
@@ -77,7 +78,6 @@ def rebind(kind: Kind) -> None:
     assert port_state() == NO_DEVICE
     transfer.end()
     (DRIVER / "bind").write_text(PCI_NAME, encoding="ascii")
-    wait_active()
 
 
 def unbind_under_traffic() -> None:
@@ -85,6 +85,7 @@ def unbind_under_traffic() -> None:
     seen = []
     for kind in (WRITE_RC, READ_RC, SEND_RC, KINDS[7], KINDS[9]):
         rebind(kind)
+        wait_active()
         seen.append(objects())
     assert seen.count(seen[0]) == len(seen), seen
     checked_transfer()
@@ -107,6 +108,7 @@ def frozen_until_restart() -> int:
 
 def reset_under_traffic(reset: Callable[[], object]) -> Callable[[], None]:
     def test() -> None:
+        wait_active()
         # Else the kernel leaves a second failure within minutes to the administrator.
         run("devlink", "health", "set", HEALTH, "reporter", "fw_fatal", "grace_period", "0")
         transfer = start_transfer(WRITE_RC)
@@ -125,6 +127,7 @@ def reset_under_traffic(reset: Callable[[], object]) -> Callable[[], None]:
 
 
 def reload_under_traffic() -> None:
+    wait_active()
     transfer = start_transfer(SEND_RC)
     start = time.monotonic()
     run("devlink", "dev", "reload", f"pci/{PCI_NAME}", "action", "driver_reinit")
