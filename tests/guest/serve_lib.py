@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: MIT
+"""peerdma serve on node b, and what tests on node a ask of it."""
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from nic_tools import LIMIT, next_port, run, tail
+from nic_two import ADDRESS, peer
+
+BUILD = os.environ["PEERDMA_BUILD"]
+PEERDMA = f"{BUILD}/cli/peerdma"
+TOKEN = Path("/run/serve-token")
+OTHER_TOKEN = Path("/run/serve-token-other")
+FIFO = "/run/serve-control"
+LOG = "/run/serve-log"
+ACC0 = "accel:" + os.environ["PEERDMA_SLOT_ACC0"]
+ACC1 = "accel:" + os.environ["PEERDMA_SLOT_ACC1"]
+Json = dict[str, Any]
+# One process writes commands to the fifo, the server has it open for both so that it never ends.
+START = (
+    f'rm -f {FIFO} {LOG}; mkfifo {FIFO}; exec "$0" serve --json --control "$@" <>{FIFO} >{LOG} 2>&1'
+)
+
+
+def wait_for(what: str, ready: Callable[[], Any], limit: float = LIMIT) -> Any:
+    end = time.monotonic() + limit
+    while not (got := ready()):
+        assert time.monotonic() < end, f"{what}: not within {limit:g} s"
+        time.sleep(0.05)
+    return got
+
+
+def on_b(*argv: str) -> str:
+    return peer().start(list(argv), 0).wait()
+
+
+def make_tokens() -> None:
+    """A token both nodes have, and one of the same name that only this node has."""
+    for path in (TOKEN, OTHER_TOKEN):
+        path.unlink(missing_ok=True)
+        run(PEERDMA, "serve", "--new-token", str(path))
+    text = TOKEN.read_text(encoding="ascii")
+    on_b("sh", "-c", f'umask 077; rm -f {TOKEN}; printf %s "$1" > {TOKEN}', "sh", text)
+
+
+def peerdma(*argv: str, status: int = 0, token: Path | None = TOKEN, limit: float = LIMIT) -> str:
+    """Run the command here. Return: all it said."""
+    environment = dict(os.environ)
+    environment.pop("PEERDMA_TOKEN_FILE", None)
+    if token:
+        environment["PEERDMA_TOKEN_FILE"] = str(token)
+    done = subprocess.run(
+        [PEERDMA, *argv],
+        capture_output=True,
+        text=True,
+        timeout=limit,
+        check=False,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+    )
+    said = done.stdout + done.stderr
+    assert done.returncode == status, f"peerdma {' '.join(argv)}: {done.returncode}\n{tail(said)}"
+    return said
+
+
+class Server:
+    """Regions of node b, served until the end of a with statement."""
+
+    def __init__(self, *args: str) -> None:
+        self.port = next_port()
+        argv = ["sh", "-c", START, PEERDMA, *args]
+        argv += ["--token-file", str(TOKEN), "--port", str(self.port)]
+        self.process = peer().start(argv, self.port)
+        self.running = True
+        wait_for("the server listens", lambda: self.events("listening"))
+
+    def __enter__(self) -> "Server":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.running:
+            self.process.stop()
+
+    def uri(self, name: str, by: str = "cm") -> str:
+        """By the connection manager, or by an address that it does not know."""
+        host = ADDRESS["b"] if by == "cm" else "b"
+        return f"rdma://{host}:{self.port}/{name}"
+
+    def log(self) -> list[Json]:
+        events = []
+        for line in on_b("cat", LOG).splitlines():
+            # What it says to a person goes to the same file.
+            if line.startswith("{") and line.endswith("}"):
+                events.append(json.loads(line))
+        return events
+
+    def events(self, kind: str) -> list[Json]:
+        return [e for e in self.log() if e["event"] == kind]
+
+    def wait_event(self, kind: str, text: str = "") -> Json:
+        def there() -> Json | None:
+            found = [e for e in self.events(kind) if text in e.get("text", "")]
+            return found[-1] if found else None
+
+        return wait_for(f"event {kind} '{text}'", there)
+
+    def say(self, line: str) -> None:
+        on_b("sh", "-c", f'echo "$1" > {FIFO}', "sh", line)
+
+    def stats(self) -> Json:
+        before = len(self.events("stats"))
+        self.say("stats")
+        return wait_for("stats", lambda: self.events("stats")[before:])[-1]
+
+    def wait_clients(self, n: int) -> Json:
+        return wait_for(f"{n} clients", lambda: (s := self.stats())["clients"] == n and s)
+
+    def signal(self, name: str) -> None:
+        on_b("sh", "-c", f"kill -{name} $(pgrep -f -- '--port {self.port}$')")
+
+    def quit(self) -> str:
+        """Return: what it wrote after all."""
+        self.say("quit")
+        self.running = False
+        self.process.wait()
+        return on_b("cat", LOG)
+
+    def stop(self) -> None:
+        self.running = False
+        self.process.stop()
+
+
+def dump(uri: str, off: int, length: int) -> bytes:
+    said = json.loads(peerdma("dump", "--json", "--off", str(off), "--len", str(length), uri))
+    return bytes.fromhex(said["hex"])
