@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Commands of the fuzzer nic_cmd: a guest's state, sending (nic_cmd_send.c), building (_build.c). */
+/* Commands of the fuzzer nic_cmd: the guest, sending (nic_cmd_send.c), building (the rest). */
 #ifndef PEERDMA_TESTS_FUZZ_NIC_CMD_H
 #define PEERDMA_TESTS_FUZZ_NIC_CMD_H
 
