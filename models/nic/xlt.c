@@ -131,6 +131,17 @@ static enum nic_xlt fault_at(struct walk *w, const struct nic_mkey *mk, uint64_t
 	return NIC_XLT_FAULT;
 }
 
+/* n bytes of entry i, and what lies behind them in memory as in the list; at most len in all. */
+static uint64_t in_one_piece(const struct nic_mkey *mk, uint64_t i, uint64_t n, uint64_t len)
+{
+	uint64_t page = 1ull << mk->log_page, e = mk->mtt[i];
+
+	/* An entry with other rights differs in its low bits. */
+	while (n < len && ++i < mk->n_xlt && mk->mtt[i] == (e += page))
+		n += page;
+	return n < len ? n : len;
+}
+
 static enum nic_xlt walk_mtt(struct walk *w, const struct nic_mkey *mk, uint64_t va, uint64_t len)
 {
 	uint64_t page = 1ull << mk->log_page, off = va - (mk->start & ~(page - 1)), n, e;
@@ -142,8 +153,7 @@ static enum nic_xlt walk_mtt(struct walk *w, const struct nic_mkey *mk, uint64_t
 		e = mk->mtt[off >> mk->log_page];
 		if (!mtt_present(mk, e, write))
 			return fault_at(w, mk, va, len);
-		n = page - (off & (page - 1));
-		n = n < len ? n : len;
+		n = in_one_piece(mk, off >> mk->log_page, page - (off & (page - 1)), len);
 		w->full = !add_seg(w->v, MDL_SPACE_BUS, (e & NIC_MTT_ADDR) + (off & (page - 1)), n);
 	}
 	return NIC_XLT_OK;
