@@ -4,14 +4,16 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #define SPIN_MAX_NS 200000u
 #define SPIN_MIN_NS 2000u
-/* Reading the number of running threads costs about 2 us. */
-#define ASK_NS 20000u
+/* Reading the number of running threads costs about 2 us; all who spin share what was read. */
+#define ASK_NS	20000u
+#define KNOW_NS 100000u
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static int load_fd = -1;
@@ -26,7 +28,7 @@ static void open_load(void)
 }
 
 /* "0.20 0.18 0.12 RUNNING/ALL LAST_PID": is there a processor for every thread that runs? */
-static bool processor_is_free(void)
+static bool ask_load(void)
 {
 	char text[64];
 	const char *p = text;
@@ -41,6 +43,20 @@ static bool processor_is_free(void)
 		p = p ? p + 1 : NULL;
 	}
 	return p && strtoul(p, NULL, 10) <= cpus;
+}
+
+static bool processor_is_free(uint64_t now_ns)
+{
+	static _Atomic uint64_t asked_ns;
+	static atomic_bool is_free;
+	uint64_t asked = atomic_load(&asked_ns);
+
+	if (now_ns - asked < KNOW_NS)
+		return atomic_load(&is_free);
+	/* One asks; the others go on with what was known. */
+	if (atomic_compare_exchange_strong(&asked_ns, &asked, now_ns))
+		atomic_store(&is_free, ask_load());
+	return atomic_load(&is_free);
 }
 
 void mdl_spin_init(struct mdl_spin *s)
@@ -61,7 +77,7 @@ bool mdl_spin_again(struct mdl_spin *s, uint64_t now_ns)
 		s->end_ns = 0;
 	} else if (now_ns >= s->ask_ns) {
 		s->ask_ns = now_ns + ASK_NS;
-		if (!processor_is_free())
+		if (!processor_is_free(now_ns))
 			s->end_ns = 0;
 	}
 	return s->end_ns;
