@@ -118,12 +118,24 @@ static void watch(struct pdmai_device *d, struct pdmai_event_source *source, uns
 	}
 }
 
+/* Whoever wants to change something gets its turn, however many transfers there are. */
+static void init_busy(struct pdmai_device *d)
+{
+	pthread_rwlockattr_t attr;
+
+	pthread_rwlockattr_init(&attr);
+	pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+	pthread_rwlock_init(&d->busy, &attr);
+	pthread_rwlockattr_destroy(&attr);
+}
+
 static void close_device(struct pdmai_device *d)
 {
 	unwatch(d, &d->wanted);
 	unwatch(d, &d->failed);
 	pdmai_accel_close(d->accel);
 	pdmai_dev_close(d->dev);
+	pthread_rwlock_destroy(&d->busy);
 	free(d);
 }
 
@@ -142,6 +154,7 @@ int pdmai_device_get(struct pdma_ctx *ctx, const struct pdmai_bdf *bdf, bool sys
 	if (!d)
 		return pdmai_fail(ENOMEM, "no memory for a device");
 	*d = (struct pdmai_device){ .ctx = ctx, .refs = 1, .wanted.fd = -1, .failed.fd = -1 };
+	init_busy(d);
 	ret = open_dev(d, bdf, sysfs_too);
 	if (ret) {
 		close_device(d);
@@ -208,7 +221,9 @@ int pdmai_device_ring_create(struct pdmai_device *d, unsigned size_log2,
 		config.idx++;
 	if (config.idx >= n || config.idx >= 64)
 		return pdmai_fail(EBUSY, "all %u rings of %s are in use", n, d->dev->bdf.text);
+	pthread_rwlock_wrlock(&d->busy);
 	ret = pdmai_accel_ring_create(d->accel, &config, ret_ring);
+	pthread_rwlock_unlock(&d->busy);
 	if (ret)
 		return ret;
 	d->rings_used |= 1ull << config.idx;
@@ -218,7 +233,9 @@ int pdmai_device_ring_create(struct pdmai_device *d, unsigned size_log2,
 
 void pdmai_device_ring_destroy(struct pdmai_device *d, struct pdmai_accel_ring *ring, unsigned idx)
 {
+	pthread_rwlock_wrlock(&d->busy);
 	pdmai_accel_ring_destroy(ring);
+	pthread_rwlock_unlock(&d->busy);
 	d->rings_used &= ~(1ull << idx);
 }
 
@@ -226,10 +243,15 @@ int pdmai_device_reset(struct pdmai_device *d)
 {
 	int ret;
 
-	if (d->accel)
-		return pdmai_accel_reset(d->accel, PDMAI_ACCEL_RESET_FUNCTION);
-	ret = pdmai_dev_reset(d->dev);
-	return ret ? ret : pdmai_dev_enable(d->dev, true, true);
+	pthread_rwlock_wrlock(&d->busy);
+	if (d->accel) {
+		ret = pdmai_accel_reset(d->accel, PDMAI_ACCEL_RESET_FUNCTION);
+	} else {
+		ret = pdmai_dev_reset(d->dev);
+		ret = ret ? ret : pdmai_dev_enable(d->dev, true, true);
+	}
+	pthread_rwlock_unlock(&d->busy);
+	return ret;
 }
 
 int pdmai_device_check(struct pdmai_device *d)

@@ -219,7 +219,12 @@ static int submit_accel(struct pdma_transfer *t, uint64_t off, uint64_t len)
 				       .n_dst = 1,
 				       .cookie = off };
 
-	return pdmai_accel_submit(a->ring, &cmd);
+	int ret;
+
+	pthread_rwlock_rdlock(&a->device->busy);
+	ret = pdmai_accel_submit(a->ring, &cmd);
+	pthread_rwlock_unlock(&a->device->busy);
+	return ret;
 }
 
 static int failed(const struct pdma_transfer *t, const struct pdmai_accel_done *done)
@@ -228,24 +233,31 @@ static int failed(const struct pdma_transfer *t, const struct pdmai_accel_done *
 			  (unsigned long long)done->cookie, pdmai_accel_status_name(done->status));
 }
 
+/* Return: how many, -errno. */
+static int take(struct accel *a, int timeout_ms, struct pdmai_accel_done done[PDMAI_DEPTH])
+{
+	int n, ret;
+
+	ret = pdmai_accel_wait(a->ring, timeout_ms * 1000000ll, &done[0]);
+	if (ret)
+		return ret == -ETIMEDOUT ? 0 : ret;
+	n = pdmai_accel_poll(a->ring, done + 1, PDMAI_DEPTH - 1);
+	return n < 0 ? n : n + 1;
+}
+
 static int reap_accel(struct pdma_transfer *t, int timeout_ms)
 {
 	struct pdmai_accel_done done[PDMAI_DEPTH];
 	struct accel *a = t->priv;
-	int n, ret;
+	int n;
 
-	ret = pdmai_accel_wait(a->ring, timeout_ms * 1000000ll, &done[0]);
-	if (ret == -ETIMEDOUT)
-		return 0;
-	if (ret)
-		return ret;
-	n = pdmai_accel_poll(a->ring, done + 1, PDMAI_DEPTH - 1);
-	if (n < 0)
-		return n;
-	for (int i = 0; i < n + 1; i++)
+	pthread_rwlock_rdlock(&a->device->busy);
+	n = take(a, timeout_ms, done);
+	pthread_rwlock_unlock(&a->device->busy);
+	for (int i = 0; i < n; i++)
 		if (done[i].err)
 			return failed(t, &done[i]);
-	return n + 1;
+	return n;
 }
 
 const struct pdmai_engine_ops pdmai_engine_accel = {
