@@ -12,6 +12,7 @@
 #include "models/nic/nic.h"
 
 #define MAX_WORKERS 8
+#define FETCH	    0x80 /* read for bookkeeping: of a queue, or a list that lies in a key's memory */
 
 struct fault {
 	enum mdl_fault_action action;
@@ -245,10 +246,11 @@ static void check_given(unsigned block, uint64_t off, uint64_t len, uint8_t what
 
 	if (all_given)
 		return;
-	for (; len; len--)
-		all &= *p++;
-	g_promise(all == what, what == G_CTRL ? "the device keeps to the queues it was given" :
-						"the device keeps to the memory of the key");
+	for (; len; len--, p++)
+		all &= what == FETCH ? (*p & (G_CTRL | G_READ) ? FETCH : 0) : *p;
+	g_promise(all == what, what == G_CTRL || what == FETCH ?
+				       "the device keeps to the queues it was given" :
+				       "the device keeps to the memory of the key");
 }
 
 /* What the door does: reach memory there is, or fail. */
@@ -275,7 +277,9 @@ static int resolve(struct mdl_dma *d, enum mdl_space space, uint64_t addr, uint6
 
 static uint8_t kind(enum mdl_class cls, uint8_t what)
 {
-	return cls == MDL_CTRL ? G_CTRL : what;
+	if (cls == MDL_CTRL)
+		return what == G_READ ? FETCH : G_CTRL;
+	return what;
 }
 
 int mdl_dma_read(struct mdl_dma *d, enum mdl_space space, uint64_t addr, void *buf, size_t len,
