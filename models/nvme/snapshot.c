@@ -78,6 +78,8 @@ void nvme_snapshot(struct mdl_device *dev, struct json_object *obj)
 
 	pthread_mutex_lock(&c->lock);
 	json_object_object_add(obj, "state", json_object_new_string(state_name(c)));
+	json_object_object_add(obj, "shutdown",
+			       json_object_new_boolean(c->shst == NVME_CSTS_SHST_DONE));
 	add(obj, "cmb", c->cmb_size);
 	add(obj, "cmb_base", NVME_CMBMSC_CBA(c->cmbmsc));
 	add(obj, "waiting_for_sync", waiting(c));

@@ -13,6 +13,7 @@
 #define MAX_COUNTERS 128
 #define MAX_FAULTS   16
 #define MAX_WINDOWS  16
+#define MAX_WORKERS  8
 #define PIECE	     65536u /* visits are split here, to have splits at all */
 
 struct fault {
@@ -28,7 +29,7 @@ struct mdl_device {
 	uint64_t gen;
 	bool bus_master, link_up;
 	struct mdl_device *peer;
-	struct mdl_worker *worker;
+	uint64_t bar_addr[MDL_MAX_BARS];
 	unsigned irqs[MDL_MAX_VECTORS];
 	uint64_t counters[MAX_COUNTERS];
 	struct fault faults[MAX_FAULTS];
@@ -49,8 +50,9 @@ static struct window {
 } windows[MAX_WINDOWS];
 static unsigned n_windows;
 static uint64_t data_bytes;
-static struct mdl_worker *last_worker;
+static struct mdl_worker *workers[MAX_WORKERS];
 
+uint64_t fake_visit_max = MDL_SLICE;
 uint64_t fake_now_ns = 1000;
 void (*fake_hook)(void *arg);
 void *fake_hook_arg;
@@ -81,6 +83,7 @@ int mdl_device_create(struct mdl_node *node, const char *name, const struct mdl_
 	dev->desc = *desc;
 	dev->priv = priv;
 	dev->bus_master = true;
+	memset(dev->bar_addr, 0xff, sizeof(dev->bar_addr));
 	snprintf(dev->name, sizeof(dev->name), "%s", name);
 	*ret_dev = dev;
 	return 0;
@@ -159,6 +162,17 @@ void mdl_irq_raise(struct mdl_device *dev, unsigned vec)
 	dev->irqs[vec]++;
 }
 
+void mdl_irq_raise_for(const struct mdl_dma *d, unsigned vec)
+{
+	if (mdl_dma_valid(d))
+		mdl_irq_raise(d->dev, vec);
+}
+
+uint64_t mdl_device_bar_addr(struct mdl_device *dev, unsigned bar)
+{
+	return dev->bar_addr[bar];
+}
+
 void mdl_count_add(struct mdl_device *dev, unsigned idx, uint64_t n)
 {
 	if (idx >= dev->desc.n_counters)
@@ -204,12 +218,15 @@ uint64_t mdl_now_ns(void)
 int mdl_worker_create(const char *name, mdl_work_fn fn, void *arg, struct mdl_worker **ret_w)
 {
 	struct mdl_worker *w = calloc(1, sizeof(*w));
+	unsigned i;
 
-	if (!w)
-		return -ENOMEM;
+	for (i = 0; i < MAX_WORKERS && workers[i]; i++)
+		;
+	if (!w || i == MAX_WORKERS)
+		die("too many workers");
 	w->fn = fn;
 	w->arg = arg;
-	*ret_w = last_worker = w;
+	*ret_w = workers[i] = w;
 	return 0;
 }
 
@@ -228,6 +245,11 @@ void mdl_worker_after(struct mdl_worker *w, uint64_t ns)
 
 void mdl_worker_destroy(struct mdl_worker *w)
 {
+	unsigned i;
+
+	for (i = 0; i < MAX_WORKERS; i++)
+		if (workers[i] == w)
+			workers[i] = NULL;
 	free(w);
 }
 
@@ -387,7 +409,7 @@ int mdl_dma_visit(struct mdl_dma *d, const struct mdl_seg *seg, bool write, enum
 	uint8_t *mem;
 	int err = 0;
 
-	if (left > MDL_SLICE)
+	if (left > fake_visit_max)
 		die("more than a slice");
 	hook();
 	for (; left && !err; left -= n, addr += n) {
@@ -419,16 +441,18 @@ int mdl_dma_store(struct mdl_dma *d, enum mdl_space space, uint64_t addr, size_t
 
 /* ---- what tests use ---- */
 
-/* The worker is created after the device and right behind it. */
+/* Of several the one that serves the queues, which is created last. */
 static struct mdl_worker *worker_of(const struct mdl_device *dev)
 {
-	struct mdl_device *d = (struct mdl_device *)(uintptr_t)dev;
+	struct mdl_worker *found = NULL;
+	unsigned i;
 
-	if (!d->worker)
-		d->worker = last_worker;
-	if (d->worker->arg != d->priv)
-		die("take hold of each device (fake_kicked) before the next is created");
-	return d->worker;
+	for (i = 0; i < MAX_WORKERS; i++)
+		if (workers[i] && workers[i]->arg == dev->priv)
+			found = workers[i];
+	if (!found)
+		die("no worker");
+	return found;
 }
 
 void fake_write(struct mdl_device *dev, uint64_t off, uint64_t val, size_t len)
@@ -463,10 +487,18 @@ void fake_bus_master(struct mdl_device *dev, bool on)
 
 bool fake_step(struct mdl_device *dev)
 {
-	struct mdl_worker *w = worker_of(dev);
+	bool busy = false;
+	unsigned i;
 
-	w->at_ns = 0;
-	return w->fn(w->arg);
+	for (i = 0; i < MAX_WORKERS; i++) {
+		struct mdl_worker *w = workers[i];
+
+		if (!w || w->arg != dev->priv)
+			continue;
+		w->at_ns = 0;
+		busy |= w->fn(w->arg);
+	}
+	return busy;
 }
 
 unsigned fake_run(struct mdl_device *dev, unsigned max)
@@ -493,6 +525,11 @@ bool fake_kicked(struct mdl_device *dev)
 
 	w->kicked = false;
 	return kicked;
+}
+
+void fake_place_bar(struct mdl_device *dev, unsigned bar, uint64_t addr)
+{
+	dev->bar_addr[bar] = addr;
 }
 
 void fake_reset(struct mdl_device *dev, enum mdl_reset kind)

@@ -23,6 +23,9 @@ extern uint64_t fake_now_ns;
 extern void (*fake_hook)(void *arg);
 extern void *fake_hook_arg;
 
+/* The longest mdl_dma_visit() that a model may ask for at once; a slice unless a test says more. */
+extern uint64_t fake_visit_max;
+
 /* Register accesses as the bus makes them. */
 void fake_write(struct mdl_device *dev, uint64_t off, uint64_t val, size_t len);
 uint64_t fake_read(struct mdl_device *dev, uint64_t off, size_t len);
@@ -36,7 +39,10 @@ void fake_map(uint64_t base, void *mem, uint64_t len, bool writable, int err);
 void fake_unmap_all(void);
 void fake_bus_master(struct mdl_device *dev, bool on);
 
-/* One call of the worker's function. Return: it wants to go on at once. */
+/* Where a BAR is, UINT64_MAX (as at first) for nowhere. */
+void fake_place_bar(struct mdl_device *dev, unsigned bar, uint64_t addr);
+
+/* One call of the function of each worker. Return: one wants to go on at once. */
 bool fake_step(struct mdl_device *dev);
 /* Until the worker would sleep, at most max calls. Return: the number of calls. */
 unsigned fake_run(struct mdl_device *dev, unsigned max);
