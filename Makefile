@@ -15,7 +15,7 @@ export PEERDMA_BUILD = $(BUILD)
 all: build
 
 help:
-	@echo 'make demo      two devices exchange data directly, under a stock kernel (no hardware)'
+	@echo 'make demo      device memory over RDMA between two nodes, under a stock kernel (no hardware)'
 	@echo 'make test      every test that needs no special hardware'
 	@echo 'make lab       build the guest image once; then: $(LAB) shell'
 	@echo 'make bench     measure; never passes or fails'

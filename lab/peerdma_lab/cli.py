@@ -67,19 +67,13 @@ def cmd_shell(args: argparse.Namespace) -> int:
 
 
 def cmd_demo(args: argparse.Namespace) -> int:
-    """One table: the program prints its head in the first lab only."""
-    what = demo.load()
-    wanted = [args.topology] if args.topology else what.topologies
-    for number, name in enumerate(wanted):
-        args.topology = name
-        env = {"PEERDMA_DEMO_HEADER": "0" if number else "1", **dict(args.env)}
-        command = Command(what.command, ["a"], env, forward_input=False)
-        output = _output(args)
-        status = _run(args, command, output / name if output else None)
-        if status:
-            say(f"the demonstration failed in {name}")
-            return status
-    return 0
+    args.topology = args.topology or options.DEFAULT_TOPOLOGY
+    args.nodes = len(demo.NODES)
+    demo.refuse(topology.load(args.topology))
+    output = _output(args) or paths.build_dir(args.build) / "demo"
+    env = {**demo.environment(), **dict(args.env)}
+    command = Command(demo.COMMAND, demo.NODES, env, forward_input=False)
+    return _run(args, command, output) or demo.show(output)
 
 
 def _tests_folder(args: argparse.Namespace) -> Path:

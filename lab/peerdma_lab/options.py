@@ -237,7 +237,7 @@ class Builder:
         p.add_argument("patterns", nargs="*", metavar="PATTERN", help="such as 'vfio_*'")
 
     def demo(self) -> None:
-        p = self.command("demo", "two devices exchange data directly, under a stock kernel")
+        p = self.command("demo", "device memory over RDMA between two nodes, under a stock kernel")
         _add_lab(p)
         p.set_defaults(topology=None)
 
