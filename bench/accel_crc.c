@@ -23,9 +23,7 @@ static int run_crc(struct pdmai_accel *a, uint64_t off, uint64_t len, uint64_t *
 {
 	struct pdmai_accel_ring_config config = { .size_log2 = 6 };
 	struct pdmai_accel_mem src = { ACCEL_SPACE_LOCAL, off, len };
-	struct pdmai_accel_cmd cmd = {
-		.op = ACCEL_OP_CRC32C, .len = len, .src = &src, .n_src = 1
-	};
+	struct pdmai_accel_cmd cmd = { .op = ACCEL_OP_CRC32C, .len = len, .src = &src, .n_src = 1 };
 	struct pdmai_accel_ring *ring;
 	struct pdmai_accel_done done;
 	int ret;
