@@ -99,6 +99,7 @@ static const struct cap table[] = {
 	G(CQE_VERSION, 1),
 	G(COMPACT_ADDRESS_VECTOR, 1),
 	G(DRAIN_SIGERR, 1),
+	G(SCTR_DATA_CQE, 1),
 	G(ATOMIC, 1),
 	G(IMAICL, 1), /* memory windows */
 	G(CQ_OI, 1),

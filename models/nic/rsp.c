@@ -257,15 +257,91 @@ static void ack(struct work *w)
 	w->rep->psn = (r->epsn - 1) & NIC_PSN_MASK;
 }
 
+#define CS_RES_32 1 /* KH MLX5_RES_SCAT_DATA32_CQE */
+#define CS_RES_64 2
+#define CQE_ROOM  64
+
+/* How much of a message the completion itself may take. */
+static uint32_t cqe_room(const struct nic_qp *qp, const struct nic_cq *cq)
+{
+	if (!cq || (qp->cs_res != CS_RES_32 && qp->cs_res != CS_RES_64))
+		return 0;
+	return qp->cs_res == CS_RES_64 && cq->log_cqe == 7 ? 64 : 32;
+}
+
+/* Does the message go there? All of it is in one packet then. */
+static bool fits_cqe(const struct work *w, const struct nic_rwqe *e)
+{
+	return w->p->first && w->p->last && w->p->total &&
+	       w->p->total <= cqe_room(w->qp, recv_cq(w->qp, e->srq));
+}
+
+/* Return: false after an answer was decided. */
+static bool gather(struct work *w, uint8_t *buf)
+{
+	struct nic_iov mine;
+	enum nic_copy c;
+
+	nic_iov_init(&mine, &w->qp->dma);
+	nic_iov_host(&mine, buf, w->p->total);
+	c = nic_iov_copy(&mine, w->p->iov);
+	if (c)
+		w->rep->kind = c == NIC_COPY_GONE ? NIC_A_LOST : NIC_A_LOCAL;
+	return !c;
+}
+
+/* The payload to the entry's memory, or to the completion. Return: false after an answer. */
+static bool take_message(struct work *w, const struct nic_rwqe *e, uint8_t *small,
+			 struct nic_cqe *cqe)
+{
+	struct recv_map m = { .e = e };
+	enum nic_xlt x;
+
+	if (fits_cqe(w, e)) {
+		cqe->inline_len = (uint8_t)w->p->total;
+		cqe->inline_data = small;
+		return gather(w, small);
+	}
+	nic_qp_ctx(w->qp, NIC_ACC_LOCAL_WRITE, &m.c);
+	m.c.pd = e->pd;
+	if (move_payload(w, map_recv, &m, false, &x))
+		return true;
+	if (x) {
+		nic_rsp_complete_error(w->qp, NIC_S_LOCAL_PROT);
+		refuse(w, NIC_A_OP, 0);
+	}
+	return false;
+}
+
+/* What comes with the last packet. Return: false after an answer was decided. */
+static bool end_of_send(struct work *w, struct nic_cqe *cqe)
+{
+	enum nic_local inv;
+
+	if (w->p->opcode == NIC_OP_SEND)
+		return true;
+	cqe->imm_inval = w->p->imm;
+	cqe->opcode = NIC_CQE_RESP_SEND_IMM;
+	if (w->p->opcode == NIC_OP_SEND_IMM)
+		return true;
+	cqe->opcode = NIC_CQE_RESP_SEND_INV;
+	inv = nic_umr_remote_inval(w->qp, w->p->imm);
+	if (inv == NIC_L_BUSY) {
+		later(w);
+	} else if (inv) {
+		nic_rsp_complete_error(w->qp, NIC_S_LOCAL_ACCESS);
+		refuse(w, NIC_A_ACCESS, 0);
+	}
+	return !inv;
+}
+
 static void do_send(struct work *w)
 {
+	uint8_t small[CQE_ROOM];
 	struct nic_cqe cqe = { .opcode = NIC_CQE_RESP_SEND,
 			       .solicited = w->p->solicited,
 			       .byte_cnt = (uint32_t)w->p->total };
 	struct nic_rwqe e;
-	struct recv_map m = { .e = &e };
-	enum nic_local inv;
-	enum nic_xlt x;
 
 	if (!get_entry(w, &e))
 		return;
@@ -274,34 +350,10 @@ static void do_send(struct work *w)
 		refuse(w, NIC_A_INV, 0);
 		return;
 	}
-	nic_qp_ctx(w->qp, NIC_ACC_LOCAL_WRITE, &m.c);
-	m.c.pd = e.pd;
-	if (!move_payload(w, map_recv, &m, false, &x)) {
-		if (x) {
-			nic_rsp_complete_error(w->qp, NIC_S_LOCAL_PROT);
-			refuse(w, NIC_A_OP, 0);
-		}
+	if (!take_message(w, &e, small, &cqe))
 		return;
-	}
-	if (w->p->last) {
-		if (w->p->opcode == NIC_OP_SEND_IMM) {
-			cqe.opcode = NIC_CQE_RESP_SEND_IMM;
-			cqe.imm_inval = w->p->imm;
-		} else if (w->p->opcode == NIC_OP_SEND_INVAL) {
-			cqe.opcode = NIC_CQE_RESP_SEND_INV;
-			cqe.imm_inval = w->p->imm;
-			inv = nic_umr_remote_inval(w->qp, w->p->imm);
-			if (inv == NIC_L_BUSY) {
-				later(w);
-				return;
-			}
-			if (inv) {
-				nic_rsp_complete_error(w->qp, NIC_S_LOCAL_ACCESS);
-				refuse(w, NIC_A_ACCESS, 0);
-				return;
-			}
-		}
-	}
+	if (w->p->last && !end_of_send(w, &cqe))
+		return;
 	ack(w);
 	if (w->p->last)
 		complete(w->qp, &cqe);

@@ -187,8 +187,16 @@ int mdl_dma_copyv(struct mdl_dma *dd, const struct mdl_seg *d, unsigned nd, stru
 
 int nic_cq_post(struct nic_cq *cq, const struct nic_cqe *e)
 {
-	if (rig_logged < 4096)
-		rig_log[rig_logged++] = (struct rig_done){ cq, *e };
+	static uint8_t kept[4096][64];
+
+	if (rig_logged == 4096)
+		return 0;
+	rig_log[rig_logged] = (struct rig_done){ cq, *e };
+	if (e->inline_len) {
+		memcpy(kept[rig_logged], e->inline_data, e->inline_len);
+		rig_log[rig_logged].e.inline_data = kept[rig_logged];
+	}
+	rig_logged++;
 	return 0;
 }
 

@@ -75,6 +75,39 @@ static void write_and_read_sizes(void **state)
 	assert_int_equal(rig_cqes(b, true), 0);
 }
 
+/* Up to 32 bytes, or 64 in entries of 128, and only where it was asked for. */
+static void send_into_completion(void **state)
+{
+	static const struct {
+		uint8_t cs_res, log_cqe;
+		uint32_t len;
+		bool in;
+	} cases[] = { { 0, 6, 8, false }, { 1, 6, 32, true },  { 1, 6, 33, false },
+		      { 1, 6, 0, false }, { 2, 6, 33, false }, { 2, 7, 64, true },
+		      { 1, 7, 33, false } };
+	const struct nic_cqe *e;
+	unsigned i;
+
+	rig_pair(NIC_QP_RC, &a, &b);
+	for (i = 0; i < 7; i++) {
+		b->cs_res = cases[i].cs_res;
+		b->rcq->log_cqe = cases[i].log_cqe;
+		rig_fill(RIG_A, 64, i);
+		memset(rig_mem + RIG_B, 0xaa, 64);
+		rig_recv(b, RIG_B, 4096, RIG_KEY);
+		rig_send(a, NIC_OP_SEND, RIG_A, cases[i].len, 0, 0);
+		rig_run();
+		e = rig_cqe(b, true, i);
+		assert_int_equal(e->byte_cnt, cases[i].len);
+		assert_int_equal(e->inline_len, cases[i].in ? cases[i].len : 0);
+		assert_int_equal(rig_mem[RIG_B] == 0xaa, cases[i].in || !cases[i].len);
+		if (cases[i].in)
+			assert_memory_equal(e->inline_data, rig_mem + RIG_A, cases[i].len);
+		else
+			assert_true(rig_is_filled(RIG_B, cases[i].len, i));
+	}
+}
+
 static void write_with_immediate(void **state)
 {
 	rig_pair(NIC_QP_RC, &a, &b);
@@ -425,6 +458,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(send_sizes),
 		T(write_and_read_sizes),
+		T(send_into_completion),
 		T(write_with_immediate),
 		T(zero_length),
 		T(atomics),
