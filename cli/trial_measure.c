@@ -36,18 +36,33 @@ static uint64_t length_of(const struct cli_path *path, const struct pdma_bar *ba
 	return len & ~(uint64_t)(PAGE - 1);
 }
 
-static bool open_target(const struct cli_path *path, const struct pdma_function *f, struct bench *b)
+/* By vfio-pci the range that was asked for; else the accelerator's memory, from its beginning. */
+static bool target_uri(const struct cli_path *path, const struct pdma_function *f, char uri[96],
+		       struct bench *b)
 {
 	int bar = path->target.bar < 0 ? cli_largest_bar(f) : path->target.bar;
+
+	if (bar < 0)
+		return false;
+	b->len = length_of(path, &f->bar[bar]);
+	if (!strcmp(f->driver, "vfio-pci"))
+		snprintf(uri, 96, "vfio:%s/bar%d+0x%llx:0x%llx", f->bdf, bar,
+			 (unsigned long long)path->target.off, (unsigned long long)b->len);
+	else if (f->role == PDMA_ROLE_ACCELERATOR && !f->driver[0])
+		snprintf(uri, 96, "accel:%s+0:0x%llx", f->bdf, (unsigned long long)b->len);
+	else
+		return false;
+	return true;
+}
+
+static bool open_target(const struct cli_path *path, const struct pdma_function *f, struct bench *b)
+{
 	char uri[96];
 
-	if (bar < 0 || strcmp(f->driver, "vfio-pci")) {
+	if (!target_uri(path, f, uri, b)) {
 		SAY(b->out->how, "memory of %s can be opened when it is bound to vfio-pci", f->bdf);
 		return false;
 	}
-	b->len = length_of(path, &f->bar[bar]);
-	SAY(uri, "vfio:%s/bar%d+0x%llx:0x%llx", f->bdf, bar, (unsigned long long)path->target.off,
-	    (unsigned long long)b->len);
 	if (b->len && !pdma_region_open(path->machine->ctx, uri, NULL, &b->target))
 		return true;
 	SAY(b->out->how, "%.180s", b->len ? pdma_error() : "the range is under a page");
@@ -62,7 +77,8 @@ static bool open_own(const struct cli_path *path, const struct pdma_function *f,
 	if (f->role == PDMA_ROLE_NIC && f->name[0]) {
 		SAY(uri, "host:%llu", (unsigned long long)b->len);
 		b->options.engines = PDMA_ENGINE_NIC;
-	} else if (!strcmp(f->driver, "vfio-pci")) {
+	} else if (!strcmp(f->driver, "vfio-pci") ||
+		   (f->role == PDMA_ROLE_ACCELERATOR && !f->driver[0])) {
 		SAY(uri, "accel:%s+0:0x%llx", f->bdf, (unsigned long long)b->len);
 		b->options.engines = PDMA_ENGINE_ACCEL;
 	} else {
@@ -153,7 +169,9 @@ void cli_measure(const struct cli_path *path, struct cli_measurement *ret)
 {
 	struct pdma_function a = cli_function(path->machine, path->initiator);
 	struct pdma_function f = cli_function(path->machine, path->target.function);
-	struct bench b = { .out = ret, .options = { .size = sizeof(b.options), .nic = a.name } };
+	struct bench b = {
+		.out = ret, .options = { .size = sizeof(b.options), .nic = a.name, .accel = a.bdf }
+	};
 
 	*ret = (struct cli_measurement){ .m.size = sizeof(ret->m) };
 	if (strcmp(pdma_ctx_sysroot(path->machine->ctx), "/")) {

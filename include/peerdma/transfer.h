@@ -68,6 +68,11 @@ struct pdma_copy_options {
 	const char *nic;
 	pdma_progress_fn *progress; /* or NULL */
 	void *arg;
+	/*
+	 * Accelerator engine: address ("0000:03:00.0") of the end whose engine shall copy; NULL: the
+	 * source's, or the destination's if the source has none.
+	 */
+	const char *accel;
 };
 
 struct pdma_engine_refused {

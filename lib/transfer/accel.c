@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "lib/dev/peer.h"
@@ -145,16 +146,22 @@ static void free_accel(struct accel *a)
 	free(a);
 }
 
+static bool is_wanted(const struct pdma_transfer *t, const struct pdmai_device *device)
+{
+	return device && (!t->opt.accel || !strcmp(t->opt.accel, device->dev->bdf.text));
+}
+
 static int set_up(struct pdma_transfer *t, struct accel *a)
 {
 	int ret;
 
 	/* Writes are posted, reads wait for an answer: the source's engine pushes. */
 	a->device = driven(t->src.region);
-	if (!a->device)
+	if (!is_wanted(t, a->device))
 		a->device = driven(t->dst.region);
-	if (!a->device)
-		return pdmai_fail(EOPNOTSUPP, "no end is an accel: region");
+	if (!is_wanted(t, a->device))
+		return pdmai_fail(EOPNOTSUPP, "no end is an accel: region%s%s",
+				  t->opt.accel ? " of " : "", t->opt.accel ? t->opt.accel : "");
 	a->src.region = t->src.region;
 	a->dst.region = t->dst.region;
 	a->len_max = pdmai_accel_get_info(a->device->accel)->len_max;
