@@ -130,6 +130,7 @@ static void start(struct nvme *c)
 		nvme_fatal_locked(c, "enabled with a bad configuration");
 		return;
 	}
+	c->shst = 0;
 	nvme_queues_clear_locked(c);
 	nvme_pending_reset_locked(c);
 	mdl_dma_begin(&c->dma_begun, c->dev);
