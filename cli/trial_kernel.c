@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: MIT
-/* The kernel's verdict, by having it map a target's memory for an RDMA device. */
+/*
+ * The kernel's verdict: through its module peerdma, else by having it map a target's memory for an
+ * RDMA device.
+ */
 #include <infiniband/verbs.h>
+#include <inttypes.h>
 #include <peerdma/region.h>
 #include <peerdma/registration.h>
 #include <stdio.h>
@@ -71,24 +75,56 @@ static void try_region(const struct cli_path *path, const char *uri, const char 
 	ibv_close_device(verbs);
 }
 
-void cli_ask_kernel(const struct cli_path *path, struct cli_kernel *ret_kernel)
+/* Return: false: there is no module, or it may not be asked. */
+static bool ask_module(const struct cli_path *path, struct cli_kernel *k)
+{
+	struct pdma_kernel_verdict v = { .size = sizeof(v) };
+	const struct cli_machine *m = path->machine;
+
+	if (pdma_path_ask(m->ctx, m->topo, path->initiator, &path->target, &v))
+		return false;
+	k->answer = v.answer;
+	if (v.mapping != PDMA_MAP_NONE)
+		SAY(k->how, "module peerdma: mapped at 0x%" PRIx64 " (%s), %d hops", v.addr,
+		    pdma_mapping_name(v.mapping), v.distance);
+	else if (v.map_errno)
+		SAY(k->how, "module peerdma: mapping refused: %s", strerror(v.map_errno));
+	else if (v.distance < 0)
+		SAY(k->how, "module peerdma: the kernel refuses the path");
+	else
+		SAY(k->how, "module peerdma: %d hops; not mapped, as a driver is missing",
+		    v.distance);
+	return true;
+}
+
+/* Without the module: only what an RDMA device can register can be found out. */
+static void ask_by_registering(const struct cli_path *path, struct cli_kernel *k)
 {
 	struct pdma_function a = cli_function(path->machine, path->initiator);
 	struct pdma_function b = cli_function(path->machine, path->target.function);
 	int bar = path->target.bar < 0 ? cli_largest_bar(&b) : path->target.bar;
-	struct cli_kernel k = { .answer = PDMA_UNKNOWN };
 	char uri[80];
 
-	if (strcmp(pdma_ctx_sysroot(path->machine->ctx), "/")) {
-		SAY(k.how, "not asked: this is a captured machine");
-	} else if (a.role != PDMA_ROLE_NIC || !a.name[0]) {
-		SAY(k.how, "not asked: %s is no RDMA device that could register memory", a.bdf);
+	if (a.role != PDMA_ROLE_NIC || !a.name[0]) {
+		SAY(k->how, "not asked: %s is no RDMA device, and module peerdma is not loaded",
+		    a.bdf);
 	} else if (strcmp(b.driver, "vfio-pci") || bar < 0) {
-		SAY(k.how, "not asked: memory of %s is exported by vfio-pci only", b.bdf);
+		SAY(k->how, "not asked: %s is not bound to vfio-pci, and module peerdma not loaded",
+		    b.bdf);
 	} else {
 		SAY(uri, "vfio:%s/bar%d+0x%llx:%u", b.bdf, bar,
 		    (unsigned long long)path->target.off, TRY_LEN);
-		try_region(path, uri, a.name, &k);
+		try_region(path, uri, a.name, k);
 	}
+}
+
+void cli_ask_kernel(const struct cli_path *path, struct cli_kernel *ret_kernel)
+{
+	struct cli_kernel k = { .answer = PDMA_UNKNOWN };
+
+	if (strcmp(pdma_ctx_sysroot(path->machine->ctx), "/"))
+		SAY(k.how, "not asked: this is a captured machine");
+	else if (!ask_module(path, &k))
+		ask_by_registering(path, &k);
 	*ret_kernel = k;
 }

@@ -94,6 +94,31 @@ struct pdma_target {
 PDMA_API int pdma_path_verdict(const struct pdma_topo *topo, uint32_t initiator,
 			       const struct pdma_target *target, struct pdma_verdict *ret_verdict);
 
+/* What the kernel answered. */
+struct pdma_kernel_verdict {
+	size_t size; /* set by the caller: sizeof(struct pdma_kernel_verdict) */
+	enum pdma_answer answer;
+	/* of a page of the target that was mapped for the initiator and unmapped, if mapped */
+	enum pdma_mapping mapping;
+	bool mapped;	   /* tried: both functions have a driver */
+	int map_errno;	   /* positive errno of a mapping that was refused, 0 */
+	int distance;	   /* hops, -1: the kernel refuses */
+	uint64_t addr;	   /* what the initiator would put on the bus, if mapped */
+	uint64_t bus_addr; /* where the target's memory is on the bus */
+};
+
+/*
+ * Ask the kernel of this machine, through the module peerdma. Nothing is read or written.
+ * Threads: any. Blocks while a driver of either function binds or unbinds. Needs CAP_SYS_ADMIN.
+ * Return: 0; -ENOENT: the module is not loaded; -EOPNOTSUPP: ctx looks at a captured tree; -EINVAL:
+ * no such function, or ret_verdict->size is too small; -ENXIO: no such memory; -EPERM, -EACCES;
+ * -ENODEV: a function has gone since the snapshot; -EINTR.
+ * Source: PEERDMA_IOC_PATH.
+ */
+PDMA_API int pdma_path_ask(struct pdma_ctx *ctx, const struct pdma_topo *topo, uint32_t initiator,
+			   const struct pdma_target *target,
+			   struct pdma_kernel_verdict *ret_verdict);
+
 struct pdma_cell {
 	uint8_t answer, mapping, cause, in_switch;
 };
