@@ -56,7 +56,7 @@ def about() -> dict[str, Any]:
     return {
         "kernel": os.uname().release,
         "device": device(),
-        "perftest": said("ib_write_bw", "--version"),
+        "perftest": "perftest " + said("ib_write_bw", "--version").split()[-1],
         "processors": os.cpu_count(),
     }
 
