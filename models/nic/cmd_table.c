@@ -92,6 +92,8 @@ const struct nic_cmd_row nic_cmd_rows[] = {
 	{ 0x80f, NIC_W_INIT, U, PLAIN, ACK, nic_cmd_dealloc_xrcd, "DEALLOC_XRCD" },
 	{ 0x816, NIC_W_INIT, U, PLAIN, PLAIN, nic_cmd_alloc_td, "ALLOC_TRANSPORT_DOMAIN" },
 	{ 0x817, NIC_W_INIT, U, PLAIN, ACK, nic_cmd_dealloc_td, "DEALLOC_TRANSPORT_DOMAIN" },
+	/* One port, nothing bonded: all zeros. */
+	{ 0x842, NIC_W_INIT, U, PLAIN, 16, nic_cmd_nop, "QUERY_LAG" },
 	{ 0x90c, NIC_W_INIT, U, IN(CREATE_RMP), PLAIN, nic_cmd_create_rmp, "CREATE_RMP" },
 	{ 0x90d, NIC_W_INIT, U, IN(MODIFY_RMP), ACK, nic_cmd_modify_rmp, "MODIFY_RMP" },
 	{ 0x90e, NIC_W_INIT, U, PLAIN, ACK, nic_cmd_destroy_srq, "DESTROY_RMP" },

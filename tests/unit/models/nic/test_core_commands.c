@@ -225,6 +225,13 @@ static void used_objects_stay(void **state)
 	assert_int_equal(simple(0x801, pd), 0);
 }
 
+static void no_ports_are_bonded(void **state)
+{
+	start(0x842, 0, 0); /* QUERY_LAG */
+	assert_int_equal(go_sized(16, 16), 0);
+	assert_int_equal(got32(8) & 7, 0);
+}
+
 /* General objects of type 0x2c: numbers that queue pairs do not get. */
 static void reserved_numbers_stay_free(void **state)
 {
@@ -507,6 +514,7 @@ int main(void)
 		CASE(users_get_no_key_of_all_memory),
 		CASE(list_of_a_key_must_be_in_the_command),
 		CASE(used_objects_stay),
+		CASE(no_ports_are_bonded),
 		CASE(reserved_numbers_stay_free),
 		CASE(a_target_is_no_queue_pair),
 		CASE(operations_on_device_memory),
