@@ -321,8 +321,8 @@ const struct cli_command cli_cmd_copy = {
 	.name = "copy",
 	.args = "SRC DST",
 	.summary = "copy between regions of any kind, directly where possible",
-	.help = "SRC and DST are regions, or paths of files. Says which engine moved the bytes and\n"
-		"why. A whole file as the target is replaced only if all went well, and is as it\n"
+	.help = "SRC and DST are regions, or paths of files. Says which engine moved the bytes,\n"
+		"and why. A whole file as the target is replaced only if all went well, and is as it\n"
 		"was otherwise. Other targets then hold the bytes that are said to have arrived,\n"
 		"and perhaps parts of the slices behind them; --skip goes on from there.",
 	.examples = "peerdma copy --verify ./data accel:0000:03:00.0\n"

@@ -160,7 +160,7 @@ static int shake_error(const struct pdmai_chan *c, int ret)
 	case GNUTLS_E_NO_CIPHER_SUITES:
 		return c->keys->server ?
 			       pdmai_fail(EACCES, "the token was not proven") :
-			       pdmai_fail(EACCES, "the server did not accept the token '%s'",
+			       pdmai_fail(EACCES, "the server does not accept the token '%s'",
 					  c->keys->tokens->token->name);
 	case GNUTLS_E_PREMATURE_TERMINATION:
 	case GNUTLS_E_PULL_ERROR:

@@ -102,8 +102,8 @@ int pdmai_rc_device_open(const char *name, bool cm, struct pdmai_rc_device *ret)
 			err = open_one(list[i], ret);
 	if (list)
 		ibv_free_device_list(list);
-	return err ? pdmai_fail(ENODEV, "there is no RDMA device %s%swith an active port",
-				name ? name : "", name ? " " : "") :
+	return err ? pdmai_fail(ENODEV, "no RDMA device%s%s has an active port", name ? " " : "",
+				name ? name : "") :
 		     0;
 }
 

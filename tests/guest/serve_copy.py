@@ -135,6 +135,12 @@ def without_a_connection_manager() -> None:
         assert dump(server.uri("vram"), 0, 64) == data[:64]
 
 
+def break_bus(point: str, action: str, after: int, count: int = 1) -> None:
+    """What the NIC of node b moves; count 0: from then on."""
+    more = {"after": after, "count": count, "permille": 1000}
+    ask("fault", "b/nic0", point=point, action=action, **more)
+
+
 def silent_faults() -> None:
     """The bus loses or spoils what the NIC of node b writes into its peer: found, and where."""
     data = make_data(seed=5)
@@ -142,7 +148,7 @@ def silent_faults() -> None:
         copy("--verify", str(DATA), server.uri("vram"))
         for point, action in (("dma.peer.write", "drop"), ("dma.peer.write", "corrupt")):
             make_data(seed=6 + len(action))
-            ask("fault", "b/nic0", point=point, action=action, arg=0, after=3, count=1, permille=1000)
+            break_bus(point, action, after=3)
             result = copy("--verify", str(DATA), server.uri("vram"), status=10)
             ask("fault", "b/nic0", point=point, action="none")
             assert not result["ok"], result
@@ -155,7 +161,7 @@ def silent_faults() -> None:
             assert result["bad_bytes"] == len(bad), (result, len(bad))
         copy("--verify", str(DATA), server.uri("vram"))
         # Said to a person, with the first bad offset.
-        ask("fault", "b/nic0", point="dma.peer.write", action="drop", after=2, count=1, permille=1000)
+        break_bus("dma.peer.write", "drop", after=2)
         make_data(seed=9)
         said = peerdma("copy", "--verify", str(DATA), server.uri("vram"), status=10)
         ask("fault", "b/nic0", point="dma.peer.write", action="none")
@@ -173,7 +179,7 @@ def target_file_is_whole_or_untouched() -> None:
     BACK.write_bytes(b"as it was")
     with Server("--name", "vram", ACC0) as server:
         copy(str(DATA), server.uri("vram"))
-        ask("fault", "b/nic0", point="dma.peer.read", action="error", after=1, count=0, permille=1000)
+        break_bus("dma.peer.read", "error", after=1, count=0)
         peerdma("copy", "--size", str(SIZE), server.uri("vram"), str(BACK), status=1)
         ask("fault", "b/nic0", point="dma.peer.read", action="none")
         assert BACK.read_bytes() == b"as it was"

@@ -83,7 +83,8 @@ def attacks() -> None:
     with Server("--name", "vram", ACC0 + "+0:2M") as server:
         peerdma("copy", "--verify", "/run/marks", server.uri("vram"))
         for host in (ADDRESS["b"], "b"):
-            said = run(f"{BUILD}/tests/guest/serve_attack", host, str(server.port), str(TOKEN), "vram")
+            attack = f"{BUILD}/tests/guest/serve_attack"
+            said = run(attack, host, str(server.port), str(TOKEN), "vram")
             assert "not ok" not in said and "Bail" not in said, said
         # Eight bytes in the range were written to prove that the right request works.
         peerdma("copy", server.uri("vram"), "/run/back")
