@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * What a hit in the registration cache costs, by the number of entries, beside what a miss costs the
- * library itself. libibverbs is replaced by one that does nothing, so that only the cache is seen.
+ * What a hit in the registration cache costs, by the number of entries, beside what a miss costs
+ * the library itself. libibverbs is replaced by one that does nothing, so that only the cache is
+ * seen.
  */
 #include <errno.h>
 #include <stdio.h>

@@ -69,8 +69,8 @@ struct pdma_copy_options {
 	pdma_progress_fn *progress; /* or NULL */
 	void *arg;
 	/*
-	 * Accelerator engine: address ("0000:03:00.0") of the end whose engine shall copy; NULL: the
-	 * source's, or the destination's if the source has none.
+	 * Accelerator engine: address ("0000:03:00.0") of the end whose engine shall copy; NULL:
+	 * the source's, or the destination's if the source has none.
 	 */
 	const char *accel;
 };
@@ -115,9 +115,9 @@ PDMA_API int pdma_transfer_create(struct pdma_region *dst, uint64_t dst_off,
 
 /*
  * Go on: hand slices to the engine and take finished ones. An engine that fails before anything has
- * arrived gives way to the next one that is allowed, which begins anew; the result tells of it. Engines of the CPU do their work here,
- * one slice a call; the others work by themselves in the meantime.
- * timeout_ms: how long to wait for something to finish; 0: not at all; -1: without end.
+ * arrived gives way to the next one that is allowed, which begins anew; the result tells of it.
+ * Engines of the CPU do their work here, one slice a call; the others work by themselves in the
+ * meantime. timeout_ms: how long to wait for something to finish; 0: not at all; -1: without end.
  * After a failure, bytes below status.done have arrived, slices under way may have arrived in part,
  * and nothing behind them was touched.
  * Return: 1: all has arrived; 0: not yet; -ECANCELED; -ESTALE: a region was revoked; -EREMOTEIO:

@@ -121,7 +121,9 @@ static void vram_is_reached_directly(void)
 		CHECK_EQ(peer, LEN);
 		peer = moved.read[KIT_PEER_SWITCH] + moved.read[KIT_PEER_BRIDGE];
 		CHECK_EQ(peer, LEN);
-		/* The other end is host memory: once read, once written. Page lists are read, too. */
+		/*
+		 * The other end is host memory: once read, once written. Page lists are read, too.
+		 */
 		CHECK(moved.read[KIT_HOST] >= LEN && moved.read[KIT_HOST] < LEN + 16 * KIB);
 		CHECK_EQ(moved.write[KIT_HOST], LEN);
 		LIB_OK(pdma_dereg_mr(mr));
