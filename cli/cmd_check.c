@@ -273,8 +273,8 @@ const struct cli_command cli_cmd_check = {
 	.name = "check",
 	.args = "A B",
 	.summary = "can A reach memory of B directly, and B memory of A?",
-	.help = "A and B are PCI addresses, names (mlx5_0, nvme0), or regions (vfio:BDF/bar2). For\n"
-		"each direction it says what is predicted from the topology and the kernel's rules,\n"
+	.help = "A and B are PCI addresses, names (mlx5_0, nvme0), or regions (vfio:BDF/bar2).\n"
+		"For each direction it says what is predicted from topology and kernel rules,\n"
 		"what the kernel itself answers where it can be asked, and with --measure what\n"
 		"happened to real data: the worst failures are silent. The exit status is about A\n"
 		"reaching B: 0 yes or not known, 20 no; 10 if data got lost in either direction.",

@@ -104,8 +104,8 @@ const struct cli_command cli_cmd_doctor = {
 	.args = "",
 	.summary = "look for what stands in the way of peer-to-peer, the worst first",
 	.help = "Each finding has its severity (broken, slow, note), the number of its cause (man\n"
-		"peerdma-doctor lists them), what was seen, and what to try. The exit status is 1 if\n"
-		"something is broken, else 0.",
+		"peerdma-doctor lists them), what was seen, and what to try. The exit status is\n"
+		"1 if something is broken, else 0.",
 	.examples = "peerdma doctor\n"
 		    "peerdma doctor --sysroot captured-machine\n"
 		    "peerdma doctor --json | jq '.findings[] | select(.severity == \"broken\")'",

@@ -131,9 +131,10 @@ static enum cli_status print_regions(struct cli *cli, const struct cli_machine *
 	if (any)
 		return cli_table_print(t);
 	cli_table_free(t);
-	puts("No device memory can be opened as a region: none is bound to vfio-pci, and no driver\n"
-	     "offers memory to peers. (To give a device to vfio-pci: echo vfio-pci >\n"
-	     "/sys/bus/pci/devices/ADDRESS/driver_override, unbind it, write it to drivers_probe.)");
+	puts("No device memory can be opened as a region: none is bound to vfio-pci, and no\n"
+	     "driver offers memory to peers. (To give a device to vfio-pci: echo vfio-pci >\n"
+	     "/sys/bus/pci/devices/ADDRESS/driver_override, unbind it, write its address to\n"
+	     "/sys/bus/pci/drivers_probe.)");
 	return CLI_DONE;
 }
 
@@ -192,9 +193,9 @@ const struct cli_command cli_cmd_list = {
 	.name = "list",
 	.args = "",
 	.summary = "devices that can use peer-to-peer, and memory that can be opened",
-	.help = "The first table has the devices: accelerators, NICs, NVMe drives and what belongs to\n"
-		"user-space drivers. MEMORY is the largest memory BAR, GROUP the IOMMU group and how\n"
-		"its domain treats addresses, STATE whether the device answers to its addresses.\n"
+	.help = "The first table has the devices: accelerators, NICs, NVMe drives and what\n"
+		"belongs to user-space drivers. MEMORY is the largest memory BAR, GROUP the\n"
+		"IOMMU group and how it treats addresses, STATE whether the device answers.\n"
 		"The second table has regions, by the names that copy, serve and the library take.",
 	.examples = "peerdma list\n"
 		    "peerdma list --json | jq -r '.regions[].uri'",

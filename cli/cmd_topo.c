@@ -125,10 +125,10 @@ const struct cli_command cli_cmd_topo = {
 	.name = "topo",
 	.args = "",
 	.summary = "the tree of PCI functions, and a matrix of who reaches whom",
-	.help = "ACS shows what a port does with requests from one device below it to another: RR and\n"
-		"CR redirect requests and completions up to the host bridge, EC lets a table decide.\n"
-		"Two devices below one switch whose ports do not redirect reach each other without\n"
-		"the host bridge; everything else depends on what the host bridge forwards.",
+	.help = "ACS shows what a port does with requests from one device to another: RR and CR\n"
+		"redirect requests and completions up to the host bridge, EC lets a table decide.\n"
+		"Two devices below one switch whose ports do not redirect reach each other\n"
+		"directly; everything else depends on what the host bridge forwards.",
 	.examples = "peerdma topo\n"
 		    "peerdma topo --matrix\n"
 		    "peerdma topo --svg topology.svg\n"

@@ -123,7 +123,8 @@ void cli_topo_svg(const struct cli_machine *m, FILE *file)
 		return;
 	fprintf(file,
 		"<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%u\" height=\"%u\" "
-		"font-family=\"sans-serif\" font-size=\"12\">\n<title>PCI Express topology</title>\n"
+		"font-family=\"sans-serif\" font-size=\"12\">\n"
+		"<title>PCI Express topology</title>\n"
 		"<rect width=\"100%%\" height=\"100%%\" fill=\"white\"/>\n",
 		2 * MARGIN + (depth + 1) * STEP_X, 2 * MARGIN + rows * STEP_Y);
 	draw_functions(m, p, file);

@@ -52,8 +52,8 @@ static void print_legend(const struct pdma_cell *cells, size_t n)
 {
 	bool seen[PDMA_CAUSES] = { false };
 
-	puts("\nRows start transfers, columns hold the memory. bus: by bus address, below the host\n"
-	     "bridge; host: through the host bridge; iova: there, translated by the IOMMU.");
+	puts("\nRows start transfers, columns hold the memory. bus: by bus address, below the\n"
+	     "host bridge; host: through the host bridge; iova: there, through the IOMMU.");
 	for (size_t i = 0; i < n * n; i++)
 		if (cells[i].answer != PDMA_YES)
 			seen[cells[i].cause] = true;

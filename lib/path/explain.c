@@ -107,7 +107,8 @@ static void tell_through(struct story *s)
 	if (s->v->cause == PDMA_CAUSE_ACS_REDIRECT) {
 		s->v->hop = on_way(s, hop_redirects);
 		reason(s,
-		       "ACS at %s sends requests up (control 0x%02x), and host bridge %s forwards them",
+		       "ACS at %s sends requests up (control 0x%02x), and host bridge %s "
+		       "forwards them",
 		       bdf(s, s->v->hop), s->t->nodes[s->v->hop].f.acs_control,
 		       host_text(s, s->a->host, host));
 		remedy(s,
@@ -160,7 +161,8 @@ static void no_acs(struct story *s)
 
 	s->v->hop = on_way(s, hop_redirects);
 	reason(s,
-	       "ACS at %s sends requests up (control 0x%02x) to host bridge %s, which is not on the "
+	       "ACS at %s sends requests up (control 0x%02x) to host bridge %s, which is not on "
+	       "the "
 	       "kernel's list",
 	       bdf(s, s->v->hop), s->t->nodes[s->v->hop].f.acs_control,
 	       host_text(s, s->a->host, host));

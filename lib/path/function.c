@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* One function, from its directory in sysfs. An attribute that is missing or nonsense is not known. */
+/* One function, from its directory in sysfs. What is missing or nonsense is not known. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>

@@ -31,8 +31,8 @@ static void say(struct pdma_verdict *v, enum pdma_answer answer, enum pdma_cause
 }
 
 /*
- * A bus address is a BAR's, or it leads elsewhere: to the host memory that a static attach has moved
- * the buffer to. An IOVA says nothing by itself.
+ * A bus address is a BAR's, or it leads elsewhere: to the host memory that a static attach has
+ * moved the buffer to. An IOVA says nothing by itself.
  */
 static bool check_addr(const struct pdma_function *f, const struct pdma_measured *m,
 		       struct pdma_verdict *v)
@@ -45,7 +45,7 @@ static bool check_addr(const struct pdma_function *f, const struct pdma_measured
 		 (unsigned long long)m->addr, f->bdf);
 	snprintf(
 		v->remedy, sizeof(v->remedy),
-		"use an importer that attaches dynamically, or an exporter that pins in its own memory");
+		"use an importer with dynamic attach, or an exporter that pins its own memory");
 	return true;
 }
 
@@ -53,12 +53,12 @@ static bool check_data(const struct pdma_measured *m, struct pdma_verdict *v)
 {
 	if (m->write == PDMA_TRIAL_GOOD && (is_bad(m->read) || m->read == PDMA_TRIAL_REFUSED)) {
 		say(v, PDMA_NO, PDMA_CAUSE_WRITES_ONLY,
-		    "writes arrive and reads do not: a bridge on the way routes posted requests only",
+		    "writes arrive and reads do not: a bridge on the way routes writes only",
 		    "let the device that owns the memory push, or put both below one switch");
 	} else if (is_bad(m->write) || is_bad(m->read)) {
 		say(v, PDMA_NO, PDMA_CAUSE_SILENT_CORRUPTION,
 		    m->write == PDMA_TRIAL_ALL_ONES || m->read == PDMA_TRIAL_ALL_ONES ?
-			    "data came back as all-ones: requests vanish on the way without an error" :
+			    "data came back as all-ones: requests vanish without an error" :
 			    "data arrived changed, without an error",
 		    "do not use this path; if the host bridge list or ACS was forced, undo that");
 	} else {

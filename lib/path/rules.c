@@ -43,7 +43,7 @@ static const struct {
 	{ PDMAI_VERSION(5, 4), FOREVER, INTEL, 0x2020, PDMAI_LISTED },
 	/* Ice Lake Xeon and all Xeons after it. */
 	{ PDMAI_VERSION(5, 18), FOREVER, INTEL, 0x09a2, PDMAI_LISTED },
-	/* Root buses of the accelerators in Xeons: DSA, IAA, QAT. 7.1 has them by a stable update. */
+	/* Root buses of accelerators in Xeons: DSA, IAA, QAT. 7.1 got them by a stable update. */
 	{ PDMAI_VERSION(7, 2), FOREVER, INTEL, 0x0b25, PDMAI_LISTED },
 	{ PDMAI_VERSION(7, 2), FOREVER, INTEL, 0x0cfe, PDMAI_LISTED },
 	{ PDMAI_VERSION(7, 2), FOREVER, INTEL, 0x11fb, PDMAI_LISTED },

@@ -7,8 +7,8 @@
 #include "lib/core/error.h"
 
 /* Any of these, and the kernel takes a bridge for one that sends peer traffic up. */
-#define ACS_UP	     (PDMA_ACS_REQUEST_REDIRECT | PDMA_ACS_COMPLETION_REDIRECT | PDMA_ACS_EGRESS_CONTROL)
 #define ACS_REDIRECT (PDMA_ACS_REQUEST_REDIRECT | PDMA_ACS_COMPLETION_REDIRECT)
+#define ACS_UP	     (ACS_REDIRECT | PDMA_ACS_EGRESS_CONTROL)
 
 static bool egress_blocks(const struct pdmai_node *port, const struct pdmai_node *target)
 {

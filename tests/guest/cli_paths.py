@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""What peerdma says of paths, held against the kernel's word, real data and the fabric's counters."""
+"""What peerdma says of paths, held against the kernel, real data and the fabric's counters."""
 
 import json
 import os
@@ -11,7 +11,8 @@ PEERDMA = os.path.join(os.environ["PEERDMA_BUILD"], "cli/peerdma")
 CONTROL = os.path.join(os.environ["PEERDMA_SOURCE"], "lab/guest-tools/peerdma-ctl")
 TOPOLOGY = os.environ["PEERDMA_TOPOLOGY"]
 IOMMU = os.environ["PEERDMA_IOMMU"] == "1"
-SLOT = {name: os.environ[f"PEERDMA_SLOT_{name.upper()}"] for name in ("nic0", "acc0", "acc1", "disk0")}
+SLOT = {name: os.environ[f"PEERDMA_SLOT_{name.upper()}"]
+        for name in ("nic0", "acc0", "acc1", "disk0")}
 
 # Topology: answer, mapping, and where the fabric counts what moved.
 EXPECTED = {
@@ -204,7 +205,8 @@ def mistakes_are_told() -> None:
             status, out, err = peerdma(*words)
             case.equal(f"status of {words}", status, 2)
             case.equal(f"output of {words}", out, "")
-            case.true(f"{words} says why: {err}", err.startswith("peerdma: ") and err.count(":") > 1)
+            told = err.startswith("peerdma: ") and err.count(":") > 1
+            case.true(f"{words} says why: {err}", told)
         status, _, err = peerdma("list", "--sysroot", "/nowhere")
         case.equal("status of a tree that is not there", status, 1)
         case.true("its reason names it", "/nowhere" in err)
