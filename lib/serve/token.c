@@ -130,7 +130,7 @@ static int load(int fd, char *buf, const char *path, struct pdmai_tokens *ret)
 int pdmai_tokens_load(const char *path, struct pdmai_tokens *ret)
 {
 	char *buf;
-	int fd, err;
+	int fd = -1, err;
 
 	if (!path)
 		return pdmai_fail(EACCES, "a token is needed: name a token file");
