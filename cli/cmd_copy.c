@@ -322,9 +322,9 @@ const struct cli_command cli_cmd_copy = {
 	.args = "SRC DST",
 	.summary = "copy between regions of any kind, directly where possible",
 	.help = "SRC and DST are regions, or paths of files. Says which engine moved the bytes,\n"
-		"and why. A whole file as the target is replaced only if all went well, and is as it\n"
-		"was otherwise. Other targets then hold the bytes that are said to have arrived,\n"
-		"and perhaps parts of the slices behind them; --skip goes on from there.",
+		"and why. A whole file as the target is replaced only if all went well; else\n"
+		"it is as it was. Other targets then hold the bytes that are said to have\n"
+		"arrived, and perhaps parts of the slices behind; --skip goes on from there.",
 	.examples = "peerdma copy --verify ./data accel:0000:03:00.0\n"
 		    "peerdma copy accel:0000:03:00.0+0:64M accel:0000:04:00.0\n"
 		    "peerdma copy --token-file key ./data rdma://b/vram",

@@ -345,7 +345,7 @@ const struct cli_command cli_cmd_watch = {
 	.args = "[REGION...]",
 	.summary = "show port counters, revoked regions and sessions of a server, live",
 	.help = "Bytes and packets of each RDMA port since the last look, errors if there are\n"
-		"any, and at once whatever takes one of the regions away. Ends when all of them have\n"
+		"any, and at once whatever takes one of the regions away. Ends when all have\n"
 		"gone, with status 1. With --json: one object a line.",
 	.examples = "peerdma watch\n"
 		    "peerdma watch --token-file key rdma://b/vram\n"
