@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 /* Registrations and their cache, on the fake kind and a fake libibverbs. */
 #include <errno.h>
+#include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -266,6 +268,57 @@ static void a_revoke_empties_the_cache(void **state)
 	pdma_mr_cache_destroy(c);
 }
 
+struct user {
+	pthread_t thread;
+	struct pdma_mr_cache *cache;
+	unsigned seed;
+	_Atomic unsigned hits;
+	int ret;
+};
+
+/* Takes and gives back registrations until the region is gone. */
+static void *use_cache(void *arg)
+{
+	struct user *u = arg;
+	struct pdma_mr_ref ref;
+
+	for (;;) {
+		uint64_t page = (u->seed = u->seed * 1103515245u + 12345u) >> 16 & 31;
+
+		u->ret = pdma_mr_cache_get(u->cache, region, page * PAGE, PAGE + page, &fake_pds[0],
+					   ALL, &ref);
+		if (u->ret)
+			return NULL;
+		u->hits++;
+		pdma_mr_cache_put(u->cache, &ref);
+	}
+}
+
+static void users_against_a_revoke(void **state)
+{
+	struct pdma_mr_cache_options opt = { .size = sizeof(opt), .max_entries = 8 };
+	struct user users[3] = { { .seed = 1 }, { .seed = 2 }, { .seed = 3 } };
+	struct pdma_mr_cache *c;
+
+	assert_int_equal(pdma_mr_cache_create(ctx, &opt, &c), 0);
+	for (int i = 0; i < 3; i++) {
+		users[i].cache = c;
+		assert_int_equal(pthread_create(&users[i].thread, NULL, use_cache, &users[i]), 0);
+	}
+	while (users[0].hits < 100 || users[1].hits < 100 || users[2].hits < 100)
+		sched_yield();
+	assert_int_equal(pdma_region_revoke(region, NULL), 0);
+	assert_int_equal(fake_verbs_live(), 0);
+	for (int i = 0; i < 3; i++) {
+		pthread_join(users[i].thread, NULL);
+		assert_int_equal(users[i].ret, -ESTALE);
+	}
+	assert_int_equal(pdma_mr_cache_flush(c, NULL, NULL), 0);
+	assert_int_equal(stats_of(c).entries, 0);
+	assert_int_equal(stats_of(c).bytes, 0);
+	pdma_mr_cache_destroy(c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -276,6 +329,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(hits_are_covered, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(the_oldest_unused_goes, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_revoke_empties_the_cache, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(users_against_a_revoke, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
