@@ -361,6 +361,7 @@ rule_clang() { build_with clang "$build/clang"; }
 prefixes='
 util           util_
 lib            pdma_|pdmai_
+cli            cli_
 models/common  mdl_
 models/accel   accel_
 models/nic     nic_

@@ -10,8 +10,8 @@
 # Names that Debian 12 and 13 share, no version in them: the compiler is the distribution's.
 set -eu
 
-build='build-essential meson ninja-build pkg-config libjson-c-dev libbsd-dev libsmartcols-dev zlib1g-dev
-	libibverbs-dev librdmacm-dev libgnutls28-dev'
+build='build-essential meson ninja-build pkg-config libjson-c-dev libbsd-dev
+	libsmartcols-dev zlib1g-dev libibverbs-dev librdmacm-dev libgnutls28-dev'
 test='libcmocka-dev clang libclang-rt-dev clang-format shellcheck codespell pyflakes3 sparse
 	git python3 python3-docutils'
 # mmdebstrap calls mount without depending on it; a small installation may lack it.
