@@ -81,11 +81,14 @@ static void load_resources(const struct pdmai_tree *tree, const char *dir, struc
 			node->f.window[w++] = (struct pdma_window){ res[i].first, res[i].last };
 }
 
-static void load_config(const struct pdmai_tree *tree, const char *dir, struct pdmai_node *node)
+void pdmai_load_ports(const struct pdmai_tree *tree, const char *dir, struct pdmai_node *node)
 {
 	uint8_t config[PDMAI_CONFIG_SIZE];
 	ssize_t n = pdmai_tree_bytes(tree, config, sizeof(config), "%s/config", dir);
 
+	node->f.size = sizeof(node->f);
+	node->f.iommu_group = -1;
+	node->group = -1;
 	pdmai_config_parse(config, n > 0 ? (unsigned)n : 0, &node->f, &node->ports);
 	/* Without config space, its class still tells a bridge. */
 	if (node->f.kind == PDMA_FUNCTION_ENDPOINT && node->f.class_code >> 8 == 0x0604)
@@ -150,7 +153,6 @@ void pdmai_load_function(const struct pdmai_tree *tree, const char *dir, struct 
 	struct pdma_function *f = &node->f;
 	char link[PDMAI_TREE_PATH];
 
-	f->size = sizeof(*f);
 	f->vendor = (uint16_t)number(tree, dir, "vendor", 16, 0xffff, 0);
 	f->device = (uint16_t)number(tree, dir, "device", 16, 0xffff, 0);
 	f->class_code = (uint32_t)number(tree, dir, "class", 16, 0xffffff, 0);
@@ -158,14 +160,13 @@ void pdmai_load_function(const struct pdmai_tree *tree, const char *dir, struct 
 	f->dma_mask_bits = (unsigned)number(tree, dir, "dma_mask_bits", 10, 64, 0);
 	f->p2pmem = number(tree, dir, "p2pmem/size", 10, INT64_MAX, 0);
 	f->p2pmem_free = number(tree, dir, "p2pmem/available", 10, INT64_MAX, 0);
-	load_config(tree, dir, node);
+	pdmai_load_ports(tree, dir, node);
 	load_resources(tree, dir, node);
 	load_link(tree, dir, f);
 	load_power(tree, dir, f);
 	load_name(tree, dir, f);
 	pdmai_tree_link(tree, link, sizeof(link), "%s/driver", dir);
 	copy_word(f->driver, sizeof(f->driver), pdmai_last_part(link));
-	f->iommu_group = -1;
 	if (!pdmai_tree_link(tree, link, sizeof(link), "%s/iommu_group", dir) &&
 	    sscanf(pdmai_last_part(link), "%9d", &f->iommu_group) != 1)
 		f->iommu_group = -1;

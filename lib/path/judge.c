@@ -43,9 +43,8 @@ static bool check_addr(const struct pdma_function *f, const struct pdma_measured
 	snprintf(v->reason, sizeof(v->reason),
 		 "the address used, 0x%llx, lies in no BAR of %s: the buffer is in host memory",
 		 (unsigned long long)m->addr, f->bdf);
-	snprintf(
-		v->remedy, sizeof(v->remedy),
-		"use an importer with dynamic attach, or an exporter that pins its own memory");
+	snprintf(v->remedy, sizeof(v->remedy),
+		 "use an importer with dynamic attach, or an exporter that pins its own memory");
 	return true;
 }
 

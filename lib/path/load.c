@@ -84,41 +84,79 @@ static int reserve_node(struct pdma_topo *t, uint32_t *cap)
 	return 0;
 }
 
-static int load_one(const struct pdmai_tree *tree, const char *sys, const char *bdf,
-		    struct pdma_topo *t, uint32_t *cap)
+struct loader {
+	const struct pdmai_tree *tree;
+	const char *sys;
+	struct pdma_topo *t;
+	uint32_t cap;
+	bool ports_only; /* config space is all that is asked for */
+};
+
+static int load_one(struct loader *l, const char *bdf)
 {
+	struct pdma_topo *t = l->t;
 	struct pdmai_node *node;
 	char dir[128];
 	int ret;
 
-	ret = reserve_node(t, cap);
+	ret = reserve_node(t, &l->cap);
 	if (ret)
 		return ret;
 	node = &t->nodes[t->n];
 	memset(node, 0, sizeof(*node));
-	snprintf(dir, sizeof(dir), "%sbus/pci/devices/%.15s", sys, bdf);
+	snprintf(dir, sizeof(dir), "%sbus/pci/devices/%.15s", l->sys, bdf);
 	snprintf(node->f.bdf, sizeof(node->f.bdf), "%.15s", bdf);
-	node->path = path_of(tree, dir, bdf);
+	node->path = path_of(l->tree, dir, bdf);
 	if (!node->path)
 		return pdmai_fail(ENOMEM, "no memory for a PCI function");
 	t->n++;
-	pdmai_load_function(tree, dir, node);
+	if (l->ports_only)
+		pdmai_load_ports(l->tree, dir, node);
+	else
+		pdmai_load_function(l->tree, dir, node);
 	return 0;
 }
 
-static int load_nodes(const struct pdmai_tree *tree, const char *sys, struct pdma_topo *t)
+static int load_nodes(struct loader *l)
 {
-	DIR *dir = pdmai_tree_dir(tree, "%sbus/pci/devices", sys);
+	DIR *dir = pdmai_tree_dir(l->tree, "%sbus/pci/devices", l->sys);
 	struct dirent *e;
-	uint32_t cap = 0;
 	int ret = 0;
 
 	if (!dir)
 		return pdmai_fail_errno(errno, "cannot list the PCI devices");
 	while (!ret && (e = readdir(dir)))
 		if (pdmai_is_bdf(e->d_name))
-			ret = load_one(tree, sys, e->d_name, t, &cap);
+			ret = load_one(l, e->d_name);
 	closedir(dir);
+	return ret;
+}
+
+static bool is_loaded(const struct pdma_topo *t, const char *bdf)
+{
+	for (uint32_t i = 0; i < t->n; i++)
+		if (!strcmp(t->nodes[i].f.bdf, bdf))
+			return true;
+	return false;
+}
+
+/* A function and the bridges above it. */
+static int load_way(struct loader *l, const char *bdf)
+{
+	char path[PDMAI_TREE_PATH], *part, *save = NULL;
+	int ret = 0;
+
+	if (!pdmai_tree_has(l->tree, "%sbus/pci/devices/%.15s", l->sys, bdf))
+		return pdmai_fail(ENODEV, "there is no PCI device %.15s", bdf);
+	if (!is_loaded(l->t, bdf))
+		ret = load_one(l, bdf);
+	for (uint32_t i = 0; !ret && i < l->t->n; i++)
+		if (!strcmp(l->t->nodes[i].f.bdf, bdf))
+			snprintf(path, sizeof(path), "%s", l->t->nodes[i].path);
+	for (part = ret ? NULL : strtok_r(path, "/", &save); part && !ret;
+	     part = strtok_r(NULL, "/", &save))
+		if (pdmai_is_bdf(part) && !is_loaded(l->t, part))
+			ret = load_one(l, part);
 	return ret;
 }
 
@@ -192,21 +230,51 @@ static void free_paths(struct pdma_topo *t)
 	}
 }
 
-int pdmai_topo_load(const struct pdmai_tree *tree, const char *sys, struct pdma_topo **ret_topo)
+static struct pdma_topo *new_topo(void)
 {
 	struct pdma_topo *t = calloc(1, sizeof(*t));
+
+	for (int i = 0; t && i < PDMAI_OPTIONS; i++)
+		t->options[i] = PDMA_NOT_READ;
+	return t;
+}
+
+int pdmai_topo_load(const struct pdmai_tree *tree, const char *sys, struct pdma_topo **ret_topo)
+{
+	struct pdma_topo *t = new_topo();
+	struct loader l = { .tree = tree, .sys = sys, .t = t };
 	int ret;
 
 	if (!t)
 		return pdmai_fail(ENOMEM, "no memory for a topology");
-	for (int i = 0; i < PDMAI_OPTIONS; i++)
-		t->options[i] = PDMA_NOT_READ;
-	ret = load_nodes(tree, sys, t);
+	ret = load_nodes(&l);
 	ret = ret ? ret : link_nodes(t);
 	free_paths(t);
 	ret = ret ? ret : pdmai_load_groups(tree, sys, t);
 	if (!ret && sys[0])
 		pdmai_load_system(tree, t);
+	ret = ret ? ret : pdmai_topo_finish(t);
+	if (ret) {
+		pdma_topo_destroy(t);
+		return ret;
+	}
+	*ret_topo = t;
+	return 0;
+}
+
+int pdmai_topo_load_pair(const struct pdmai_tree *tree, const char *sys, const char *a,
+			 const char *b, struct pdma_topo **ret_topo)
+{
+	struct pdma_topo *t = new_topo();
+	struct loader l = { .tree = tree, .sys = sys, .t = t, .ports_only = true };
+	int ret;
+
+	if (!t)
+		return pdmai_fail(ENOMEM, "no memory for a topology");
+	ret = load_way(&l, a);
+	ret = ret ? ret : load_way(&l, b);
+	ret = ret ? ret : link_nodes(t);
+	free_paths(t);
 	ret = ret ? ret : pdmai_topo_finish(t);
 	if (ret) {
 		pdma_topo_destroy(t);

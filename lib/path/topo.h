@@ -80,10 +80,17 @@ struct pdma_topo {
 };
 
 /*
- * Load from a tree. sys: "sys/", or "" when the root is /sys itself (then nothing but functions and
- * groups is known). Return: as pdma_topo_load().
+ * Load from a tree. sys: "sys/", or "" when the root is /sys itself (then nothing but functions
+ * and groups is known). Return: as pdma_topo_load().
  */
 int pdmai_topo_load(const struct pdmai_tree *tree, const char *sys, struct pdma_topo **ret_topo);
+
+/*
+ * Load no more than two functions and the bridges above them, and of these no more than config
+ * space. Return: as above; -ENODEV: one of them does not exist.
+ */
+int pdmai_topo_load_pair(const struct pdmai_tree *tree, const char *sys, const char *a,
+			 const char *b, struct pdma_topo **ret_topo);
 
 /*
  * Complete a topology whose nodes have f, ports and parents in tree order, whose system is known
@@ -98,6 +105,8 @@ void pdmai_role_find(struct pdma_function *function);
 
 /* One function: everything but parent and host. dir: "sys/bus/pci/devices/BDF". */
 void pdmai_load_function(const struct pdmai_tree *tree, const char *dir, struct pdmai_node *node);
+/* The same from config space alone. */
+void pdmai_load_ports(const struct pdmai_tree *tree, const char *dir, struct pdmai_node *node);
 /* The IOMMU groups that nodes are in. Return: 0, -ENOMEM. */
 int pdmai_load_groups(const struct pdmai_tree *tree, const char *sys, struct pdma_topo *topo);
 /* Kernel, processor, kernel options. */

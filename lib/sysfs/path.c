@@ -57,7 +57,7 @@ int pdmai_pci_route(const char *root, const struct pdmai_bdf *from, const struct
 	ret = pdmai_tree_open(&tree, root);
 	if (ret)
 		return ret;
-	ret = pdmai_topo_load(&tree, "", &t);
+	ret = pdmai_topo_load_pair(&tree, "", from->text, to->text, &t);
 	pdmai_tree_close(&tree);
 	if (ret)
 		return ret;
