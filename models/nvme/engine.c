@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * The worker: sees resets and starts through, writes the cache back, reports events, and gives each
- * submission queue its turn. A turn is at most NVME_FETCH commands or about NVME_TURN_BYTES of data.
+ * submission queue its turn: at most NVME_FETCH commands, or about NVME_TURN_BYTES of data.
  */
 #include <string.h>
 

@@ -8,8 +8,9 @@
  * during DMA or file access. What is marked "worker" belongs to the worker alone.
  *
  * Work of before a reset is recognised by the epoch: it changes whenever what the worker holds must
- * be dropped. A controller reset by CC.EN is over (CSTS.RDY 0), and a start is over (RDY 1), only
- * when the worker has seen the epoch; a PCI reset needs no waiting, since the door refuses old work.
+ * be dropped. A controller reset by CC.EN is over (CSTS.RDY 0), and a start is over (RDY 1),
+ * only when the worker has seen the epoch; a PCI reset needs no waiting, since the door refuses
+ * old work.
  */
 #ifndef PEERDMA_MODELS_NVME_INTERNAL_H
 #define PEERDMA_MODELS_NVME_INTERNAL_H
@@ -54,7 +55,7 @@
 #define NVME_TURN_BYTES NVME_MAX_DATA
 #define NVME_CHUNK	(1u << 20) /* of the write cache */
 
-/* Instead of a status: the completion comes later, or never (the command was cut off by a reset). */
+/* Instead of a status: the completion comes later, or never (a reset cut the command off). */
 #define NVME_LATER   0xffff
 #define NVME_GONE    0xfffe
 #define NVME_BAD(sc) ((uint16_t)((sc) | NVME_SC_DNR))

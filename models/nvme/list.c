@@ -131,7 +131,7 @@ static uint16_t check_descriptor(const struct nvme_sgl *d)
 	return 0;
 }
 
-/* Some descriptors of a segment of which rest more bytes follow; *link gets the one to go on with. */
+/* Some descriptors of a segment, its last ones if at_end; *link gets the one to go on with. */
 static uint16_t sgl_some(struct nvme *c, const struct nvme_sgl *d, unsigned n, bool at_end,
 			 uint64_t *left, struct nvme_sgl *link)
 {

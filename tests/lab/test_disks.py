@@ -36,7 +36,8 @@ class Config(unittest.TestCase):
     folder = pathlib.Path("/r")
 
     def test_run_directory_unless_told(self) -> None:
-        made = disks.Disks(namespaces=disks.parse_sizes("1G,2M:4096")).config(self.folder, "a", "disk0")
+        two = disks.Disks(namespaces=disks.parse_sizes("1G,2M:4096"))
+        made = two.config(self.folder, "a", "disk0")
         self.assertEqual(
             made,
             {
@@ -57,7 +58,8 @@ class Config(unittest.TestCase):
             self.assertTrue(folder.is_dir())
             image = kept.qemu_file(self.folder, "b", "disk0", 4096)
             image.write_bytes(b"x" * 8192)
-            self.assertEqual(kept.qemu_file(self.folder, "b", "disk0", 4096).read_bytes(), b"x" * 8192)
+            again = kept.qemu_file(self.folder, "b", "disk0", 4096)
+            self.assertEqual(again.read_bytes(), b"x" * 8192)
         with self.assertRaises(LabError):
             disks.Disks(folder=pathlib.Path("/dev/null/x")).config(self.folder, "a", "disk0")
 

@@ -1,0 +1,161 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""A disk that is reset, unbound or whose user dies in the middle of transfers."""
+
+import argparse
+import random
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from nvme_lib import (
+    LIMIT, PCI, Direct, Load, all_dma, ask, bind, disk, is_live, model, pattern, reset_controller,
+    run, state, tap, wait_for, wait_live,
+)  # fmt: skip
+
+MIB = 1 << 20
+
+
+def checked_transfer() -> None:
+    with Direct(disk()) as drive:
+        drive.write(512 * MIB, pattern(MIB, 77))
+        assert drive.read(512 * MIB, MIB) == pattern(MIB, 77)
+
+
+def under_load(count: int, reset: Callable[[], None], counter: str) -> Callable[[], None]:
+    """fio must not notice: the driver sends again what the reset cut off."""
+
+    def test() -> None:
+        before = model()[counter]
+        load = Load()
+        try:
+            for _ in range(count):
+                load.wait(30)
+                reset()
+                wait_live()
+            load.wait(30)
+        except BaseException:
+            load.kill()
+            raise
+        load.end()
+        assert model()[counter] >= before + count
+        checked_transfer()
+
+    return test
+
+
+def pci_reset(method: str) -> Callable[[], None]:
+    def reset() -> None:
+        (PCI / "reset_method").write_text(method, encoding="ascii")
+        (PCI / "reset").write_text("1", encoding="ascii")
+
+    return reset
+
+
+def bus_reset() -> None:
+    """It clears where the memory buffer is, and the driver does not tell again: no queues there."""
+    test = under_load(5, pci_reset("bus"), "reset.pci")
+    run("modprobe", "-r", "nvme")
+    run("modprobe", "nvme", "use_cmb_sqes=0")
+    wait_live()
+    try:
+        assert not any(q["in_cmb"] for q in state()["queues"])
+        test()
+    finally:
+        run("modprobe", "-r", "nvme")
+        run("modprobe", "nvme")
+        wait_live()
+
+
+def frozen_until_restart() -> int:
+    """No byte moves and no interrupt goes out before the driver's next command. Return: looks."""
+    first = ask("counters")
+    looks = 0
+    end = time.monotonic() + LIMIT
+    while True:
+        assert time.monotonic() < end, "the driver does not come back"
+        now = ask("counters")
+        if now["model"]["admin.commands"] != first["model"]["admin.commands"]:
+            return looks
+        if now["model"] == first["model"]:
+            assert all_dma(now) == all_dma(first), f"{all_dma(first)} -> {all_dma(now)} bytes"
+            assert now["irq"] == first["irq"], f"{first['irq']} -> {now['irq']}"
+            looks += 1
+
+
+def reset_unknown_to_the_driver() -> None:
+    """It is noticed when commands time out. A write that was complete is still there."""
+    timeout = Path("/sys/block") / Path(disk()).name / "queue/io_timeout"
+    usual = timeout.read_text(encoding="ascii")
+    timeout.write_text("2000", encoding="ascii")
+    load = Load()
+    load.wait(100)
+    ask("reset")
+    looks = frozen_until_restart()
+    assert looks > 5, looks
+    wait_live()
+    load.wait(30)
+    load.end()
+    timeout.write_text(usual, encoding="ascii")
+    checked_transfer()
+
+
+def kills(count: int, seed: int) -> Callable[[], None]:
+    def test() -> None:
+        rng = random.Random(seed)
+        for _ in range(count):
+            load = Load(rng.choice((1, 2)))
+            load.wait(rng.randrange(1, 50))
+            load.kill()
+        assert model()["fatal"] == 0 and is_live()
+        checked_transfer()
+
+    return test
+
+
+def unbind_under_load() -> None:
+    before = model()["shutdowns"]
+    load = Load()
+    bind("unbind")
+    first = state()
+    assert first["shutdown"], first
+    load.process.communicate(timeout=LIMIT)
+    assert load.process.returncode, "fio did not notice that its disk went"
+    bind("bind")
+    wait_live()
+    assert model()["shutdowns"] >= before + 1
+    checked_transfer()
+
+
+def queues_come_back() -> None:
+    """After all that there is a queue for each processor and the admin queue, and no more."""
+    cpus = int(run("nproc"))
+    wait_for("all queues", lambda: len(state()["queues"]) == cpus + 1)
+    assert state()["waiting_for_sync"] == 0
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--resets", type=int, default=5)
+    parser.add_argument("--kills", type=int, default=10)
+    parser.add_argument("--seed", type=int, default=20261121)
+    parser.add_argument("only", nargs="*", help="names of cases")
+    args = parser.parse_args()
+    wait_live()
+    tests = {
+        "controller_reset_under_load": under_load(
+            args.resets, reset_controller, "reset.controller"
+        ),
+        "function_reset_under_load": under_load(args.resets, pci_reset("flr"), "reset.pci"),
+        "bus_reset_under_load": bus_reset,
+        "kill_9_of_fio": kills(args.kills, args.seed),
+        "unbind_under_load": unbind_under_load,
+        "reset_unknown_to_the_driver": reset_unknown_to_the_driver,
+        "queues_come_back": queues_come_back,
+    }
+    return tap({k: v for k, v in tests.items() if not args.only or k in args.only})
+
+
+if __name__ == "__main__":
+    sys.exit(main())
