@@ -24,9 +24,10 @@ def registered() -> None:
     bar = (PCI / "resource").read_text(encoding="ascii").splitlines()[2].split()
     now = state()
     assert now["cmb"] == CMB and now["cmb_base"] == int(bar[0], 16), (now, bar)
-    regs = run("nvme", "show-regs", CTRL)
-    size = next(one for one in regs.splitlines() if one.startswith("cmbsz"))
-    assert int(size.split(":")[1], 16) == 0x1F | CMB >> 12 << 12, size
+    if os.environ["PEERDMA_IOMMU"] == "0":  # else nobody may map the registers beside the driver
+        regs = run("nvme", "show-regs", CTRL)
+        size = next(one for one in regs.splitlines() if one.startswith("cmbsz"))
+        assert int(size.split(":")[1], 16) == 0x1F | CMB >> 12 << 12, size
 
 
 def queues_in_the_buffer() -> None:

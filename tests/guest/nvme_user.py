@@ -16,6 +16,9 @@ from nvme_lib import (
 BAD_OPCODE, BAD_FIELD, BAD_NS, LBA_RANGE = 0x001, 0x002, 0x00B, 0x080
 BAD_LOG, BAD_QID, COMPARE_FAILED, READ_ERROR = 0x109, 0x101, 0x285, 0x281
 MIB = 1 << 20
+# nvme-cli looks at CAP, by a mapping that the kernel refuses where the driver has the BAR, unless
+# the launcher permitted it.
+BARS_BY_FILE = os.environ["PEERDMA_IOMMU"] == "0"
 
 
 def lists() -> None:
@@ -54,7 +57,9 @@ def logs() -> None:
     assert after["data_units_written"] >= before["data_units_written"] + 8, after
     assert after["temperature"] == 310 and after["critical_warning"] == 0, after
     run("nvme", "fw-log", CTRL)
-    run("nvme", "effects-log", CTRL)
+    if BARS_BY_FILE:
+        run("nvme", "effects-log", CTRL)
+    run("nvme", "get-log", CTRL, "--log-id=5", "--log-len=4096")
     run("nvme", "supported-log-pages", CTRL)
     run("nvme", "changed-ns-list-log", CTRL)
 
@@ -165,23 +170,35 @@ def file_system() -> None:
             run("umount", name)
 
 
+def fio_on(path: str, seconds: int) -> None:
+    run(
+        *fio_args(
+            path, "verify", "--rw=randrw", "--bsrange=4k-256k", "--size=32M", "--fsync=50",
+            "--verify_backlog=256", "--time_based", f"--runtime={seconds}",
+        ),
+        limit=seconds + 120,
+    )  # fmt: skip
+
+
 def fio(seconds: int) -> None:
     host = data_bytes("host", "read") + data_bytes("host", "write")
-    for path in (disk(), disk(2)):
-        run(
-            *fio_args(
-                path, "verify", "--rw=randrw", "--bsrange=4k-256k", "--size=32M", "--fsync=50",
-                "--verify_backlog=256", "--time_based", f"--runtime={seconds}",
-            ),
-            limit=seconds + 120,
-        )  # fmt: skip
+    fio_on(disk(), seconds)
+    fio_on(disk(2), seconds)
+    run("mkfs.ext4", "-q", "-F", disk())
+    with tempfile.TemporaryDirectory() as name:
+        run("mount", disk(), name)
+        try:
+            fio_on(f"{name}/file", seconds)
+        finally:
+            run("umount", name)
+    run("fsck.ext4", "-f", "-n", disk())
     moved = data_bytes("host", "read") + data_bytes("host", "write") - host
     assert moved > 8 * MIB, moved
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=int, default=4, help="of fio on each namespace")
+    parser.add_argument("--seconds", type=int, default=4, help="of fio on each namespace, and on ext4")
     parser.add_argument("only", nargs="*", help="names of cases")
     args = parser.parse_args()
     run("modprobe", "ext4")
