@@ -90,9 +90,10 @@ const struct cli_command cli_cmd_report = {
 	.name = "report",
 	.args = "",
 	.summary = "one self-contained HTML page to attach to a ticket",
-	.help = "The topology as a drawing, the devices, who reaches whose memory and why not, what\n"
-		"doctor finds, and files with measured figures. The page needs no network and runs\n"
-		"no scripts. It tells PCI addresses, drivers and the kernel's release, no host name.",
+	.help = "The topology as a drawing, the devices, who reaches whose memory and why not,\n"
+		"what doctor finds, and files with measured figures. The page needs no network\n"
+		"and runs no scripts. It tells PCI addresses, drivers and the kernel's release,\n"
+		"no host name.",
 	.examples = "peerdma report\n"
 		    "peerdma bench --plot rates.svg host:64M accel:0000:04:00.0 > rates.txt\n"
 		    "peerdma report -o machine.html --attach rates.svg --attach rates.txt\n"

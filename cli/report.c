@@ -82,9 +82,9 @@ void cli_report_begin(FILE *file, const struct cli_machine *m)
 	fprintf(file, "%s; %u PCI functions. Made %s by peerdma %s.</p>\n",
 		m->system.is_virtual ? ", in a virtual machine" : "", m->system.functions, when,
 		PEERDMA_VERSION);
-	fputs("<h2>Topology</h2>\n<p>Green: memory that peers may want. Blue: devices that can read "
-	      "and write others' memory. Orange: ports that redirect requests up to the host "
-	      "bridge (ACS).</p>\n<div class=\"wide\">\n",
+	fputs("<h2>Topology</h2>\n<p>Green: memory that peers may want. Blue: devices that can "
+	      "read and write others' memory. Orange: ports that redirect requests up to the "
+	      "host bridge (ACS).</p>\n<div class=\"wide\">\n",
 	      file);
 	cli_topo_svg(m, file);
 	fputs("</div>\n", file);
@@ -224,7 +224,8 @@ enum cli_status cli_report_findings(FILE *file, const struct cli_machine *m)
 	n = pdma_findings_count(findings);
 	fputs("<h2>Findings</h2>\n", file);
 	if (n)
-		fputs("<div class=\"wide\"><table>\n<tr><th><th>Cause<th>What<th>Seen<th>Try</tr>\n",
+		fputs("<div class=\"wide\"><table>\n"
+		      "<tr><th><th>Cause<th>What<th>Seen<th>Try</tr>\n",
 		      file);
 	else
 		fputs("<p>Nothing stands in the way.</p>\n", file);

@@ -12,7 +12,7 @@
 #include "models/nic/nic.h"
 
 #define MAX_WORKERS 8
-#define FETCH	    0x80 /* read for bookkeeping: of a queue, or a list that lies in a key's memory */
+#define FETCH	    0x80 /* read for bookkeeping: of a queue, or a list in a key's memory */
 
 struct fault {
 	enum mdl_fault_action action;

@@ -185,11 +185,13 @@ def rc_hides_it(device: str, point: str, action: str, permille: int, arg: int = 
 
 def rc_over_a_bad_cable() -> None:
     for action, permille, arg in (
-        ("drop", 30, 0), ("corrupt", 30, 0), ("dup", 100, 0), ("reorder", 50, 0), ("delay", 50, 400),
+        ("drop", 30, 0), ("corrupt", 30, 0), ("dup", 100, 0), ("reorder", 50, 0),
+        ("delay", 50, 400),
     ):  # fmt: skip
         rc_hides_it(A, "cable.tx", action, permille, arg)
     for action, permille, arg in (
-        ("drop", 50, 0), ("corrupt", 50, 0), ("dup", 100, 0), ("reorder", 50, 0), ("delay", 100, 400),
+        ("drop", 50, 0), ("corrupt", 50, 0), ("dup", 100, 0), ("reorder", 50, 0),
+        ("delay", 100, 400),
     ):  # fmt: skip
         rc_hides_it(B, "cable.ack", action, permille, arg)
 

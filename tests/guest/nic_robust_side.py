@@ -149,7 +149,7 @@ class Side:
         self.fill(off + length, CANARY, 2)
 
     def first_bad(self, off: int, length: int, seed: int) -> int:
-        """Where the bytes or the canaries around them are not as they must be, or -1 as they are."""
+        """Where the bytes or the canaries around them are wrong, -1 if they are right."""
         off -= CANARY
         wanted = pattern(1, CANARY) + pattern(seed, length) + pattern(2, CANARY)
         found = self._mr.read(len(wanted), off)
