@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: MIT
 /* Registrations of the library with a PD of the test, used by the lab's NIC. */
 #include <errno.h>
+#include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "tests/guest/lib_rig.h"
 
@@ -269,6 +272,138 @@ static void revoke_ends_remote_access(void)
 	lib_close(&r);
 }
 
+struct writer {
+	struct lib_rig *rig;
+	struct pdma_mr *own, *mr;
+	_Atomic unsigned good, bad;
+	_Atomic bool stop;
+};
+
+/* Writes without a pause, whatever comes of it. */
+static void *write_on(void *arg)
+{
+	struct writer *w = arg;
+	uint64_t n = 0;
+
+	while (!w->stop) {
+		if (lib_rdma(w->rig, IBV_WR_RDMA_WRITE, w->own, 0, w->mr, n++ % 16 * 64 * KIB,
+			     64 * KIB))
+			w->bad++;
+		else
+			w->good++;
+	}
+	return NULL;
+}
+
+static void until(const _Atomic unsigned *count, unsigned at_least)
+{
+	while (*count < at_least)
+		sched_yield();
+}
+
+/* Not one byte lands after the revoke: what the next owner writes there stays as it is. */
+static void revoke_under_traffic(void)
+{
+	struct pdma_region *region, *host;
+	struct writer w = { 0 };
+	struct lib_rig r;
+	pthread_t thread;
+
+	lib_open(&r);
+	lib_nic_open(&r);
+	host = lib_region(&r, "host:1M");
+	region = lib_region(&r, r.iommu ? "vfio:ACC0/bar2+1M:1M" : "udmabuf:1M");
+	w = (struct writer){ .rig = &r, .own = reg(&r, host, 0), .mr = reg(&r, region, 0) };
+	LIB_OK(pdma_region_fill(host, 0, LEN, 1));
+	CHECK_EQ(pthread_create(&thread, NULL, write_on, &w), 0);
+	until(&w.good, 20);
+	if (r.iommu)
+		LIB_OK(pdma_region_reset(region));
+	else
+		LIB_OK(pdma_region_revoke(region, NULL));
+	if (r.iommu) {
+		struct pdma_region *next = lib_region(&r, "vfio:ACC0/bar2+1M:1M");
+
+		LIB_OK(pdma_region_fill(next, 0, LEN, 2));
+		until(&w.bad, w.bad + 10);
+		LIB_OK(pdma_region_verify(next, 0, LEN, 2, NULL));
+		pdma_region_close(next);
+	}
+	until(&w.bad, 5);
+	w.stop = true;
+	pthread_join(thread, NULL);
+	LIB_OK(pdma_dereg_mr(w.mr));
+	LIB_OK(pdma_dereg_mr(w.own));
+	pdma_region_close(region);
+	pdma_region_close(host);
+	lib_close(&r);
+}
+
+/* A descriptor of somebody else's, and a part of it that begins inside a page. */
+static void a_foreign_dmabuf(void)
+{
+	struct pdma_region *maker, *region, *part, *host;
+	struct pdma_mr *mr, *own;
+	struct lib_rig r;
+	int fd;
+
+	lib_open(&r);
+	lib_nic_open(&r);
+	maker = lib_region(&r, "udmabuf:1M");
+	LIB_OK(pdma_region_dmabuf(maker, &fd));
+	LIB_OK(pdma_region_from_dmabuf(r.ctx, fd, 0, 0, NULL, &region));
+	CHECK_EQ(close(fd), 0);
+	mr = reg(&r, region, 0);
+	CHECK_EQ(lib_mr_info(mr).way, PDMA_WAY_DYNAMIC_DMABUF);
+	there_and_back(&r, region, mr, 31);
+	LIB_OK(pdma_region_verify(maker, 0, LEN, 31, NULL));
+	LIB_OK(pdma_dereg_mr(mr));
+	LIB_OK(pdma_region_slice(region, 5001, 10000, NULL, &part));
+	host = lib_region(&r, "host:64K");
+	mr = reg(&r, part, 0);
+	own = reg(&r, host, 0);
+	LIB_OK(pdma_region_fill(host, 0, 10000, 32));
+	CHECK_EQ(lib_rdma(&r, IBV_WR_RDMA_WRITE, own, 0, mr, 0, 10000), IBV_WC_SUCCESS);
+	LIB_OK(pdma_region_verify(maker, 5001, 10000, 32, NULL));
+	/* Beyond the part the key does not reach, though the page goes on. */
+	CHECK_EQ(lib_rdma(&r, IBV_WR_RDMA_WRITE, own, 0, mr, 1, 10000), IBV_WC_REM_ACCESS_ERR);
+	LIB_OK(pdma_dereg_mr(mr));
+	LIB_OK(pdma_dereg_mr(own));
+	pdma_region_close(host);
+	pdma_region_close(part);
+	pdma_region_close(region);
+	pdma_region_close(maker);
+	lib_close(&r);
+}
+
+/* The cache gives MRs that work, and forgets them with their region. */
+static void cached_registrations(void)
+{
+	struct pdma_mr_cache_stats stats = { .size = sizeof(stats) };
+	struct pdma_mr_cache *cache;
+	struct pdma_mr_ref ref, again;
+	struct pdma_region *region;
+	struct lib_rig r;
+
+	lib_open(&r);
+	lib_nic_open(&r);
+	region = lib_region(&r, r.iommu ? "vfio:ACC0/bar2+0:1M" : "host:1M");
+	LIB_OK(pdma_mr_cache_create(r.ctx, NULL, &cache));
+	LIB_OK(pdma_mr_cache_get(cache, region, 4096, 65536, r.pd, ALL, &ref));
+	LIB_OK(pdma_mr_cache_get(cache, region, 8192, 100, r.pd, ALL, &again));
+	CHECK(again.rkey == ref.rkey && again.addr == ref.addr + 4096);
+	pdma_mr_cache_put(cache, &again);
+	LIB_OK(pdma_region_revoke(region, NULL));
+	LIB_FAILS(pdma_mr_cache_get(cache, region, 8192, 100, r.pd, ALL, &again), ESTALE);
+	pdma_mr_cache_put(cache, &ref);
+	LIB_OK(pdma_mr_cache_get_stats(cache, &stats));
+	CHECK_EQ(stats.hits, 1);
+	CHECK_EQ(stats.invalidations, 1);
+	pdma_mr_cache_destroy(cache);
+	pdma_region_close(region);
+	lib_close(&r);
+}
+
 /* The function is reset under registered memory, and can be used again by a new region. */
 static void reset_revokes_and_a_new_region_works(void)
 {
@@ -307,6 +442,9 @@ static const struct tap_test tests[] = {
 	  TAP_ANYWHERE },
 	{ "bad_requests_are_refused", bad_requests_are_refused, TAP_ANYWHERE },
 	{ "revoke_ends_remote_access", revoke_ends_remote_access, TAP_ANYWHERE },
+	{ "revoke_under_traffic", revoke_under_traffic, TAP_ANYWHERE },
+	{ "a_foreign_dmabuf", a_foreign_dmabuf, TAP_ANYWHERE },
+	{ "cached_registrations", cached_registrations, TAP_ANYWHERE },
 	{ "reset_revokes_and_a_new_region_works", reset_revokes_and_a_new_region_works,
 	  TAP_WITH_IOMMU },
 };
