@@ -22,6 +22,16 @@ static const char *const trials[] = {
 	[PDMA_TRIAL_REFUSED] = "refused",
 };
 
+static bool is_wrong(enum pdma_trial trial)
+{
+	return trial == PDMA_TRIAL_WRONG_DATA || trial == PDMA_TRIAL_ALL_ONES;
+}
+
+static bool has_bad_byte(const struct cli_measurement *m)
+{
+	return is_wrong(m->m.write) || is_wrong(m->m.read);
+}
+
 static enum cli_status predict(struct result *r)
 {
 	r->predicted.size = sizeof(r->predicted);
@@ -120,7 +130,7 @@ static void print_measured(const struct cli *cli, const struct result *r)
 	if (r->final.cause != r->predicted.cause || r->final.answer != r->predicted.answer) {
 		printf("  in truth    ");
 		print_answer(cli, &r->final);
-		if (m->m.write != PDMA_TRIAL_GOOD || m->m.read != PDMA_TRIAL_GOOD)
+		if (has_bad_byte(m))
 			printf("              first bad byte at offset %llu\n",
 			       (unsigned long long)m->first_bad);
 	}
@@ -165,7 +175,7 @@ static struct json_object *json_measured(const struct result *r)
 	cli_json_number(o, "length", m->len);
 	if (m->m.has_addr)
 		cli_json_hex(o, "address", m->m.addr);
-	if (r->is_measured && (m->m.write != PDMA_TRIAL_GOOD || m->m.read != PDMA_TRIAL_GOOD))
+	if (has_bad_byte(m))
 		cli_json_number(o, "first_bad", m->first_bad);
 	json_object_object_add(o, "write_mib_s", json_object_new_double(m->write_mib_s));
 	json_object_object_add(o, "read_mib_s", json_object_new_double(m->read_mib_s));

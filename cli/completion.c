@@ -5,15 +5,15 @@
 #include <stdio.h>
 #include <string.h>
 
+#define REGION_WORDS "compgen -W 'vfio: cmb: accel: dm: udmabuf: host: file: rdma://' -- \"$cur\""
+
 /* How bash finds the words for a kind of argument; "$cur" is what was typed. */
 static const char *const offers[] = {
 	[CLI_COMPLETE_NONE] = "",
 	[CLI_COMPLETE_FILE] = "compgen -f -- \"$cur\"",
 	[CLI_COMPLETE_DIR] = "compgen -d -- \"$cur\"",
 	[CLI_COMPLETE_BDF] = "compgen -W \"$(ls /sys/bus/pci/devices 2>/dev/null)\" -- \"$cur\"",
-	[CLI_COMPLETE_REGION] =
-		"compgen -W 'vfio: cmb: accel: dm: udmabuf: host: file: rdma://' -- "
-		"\"$cur\"",
+	[CLI_COMPLETE_REGION] = REGION_WORDS,
 	[CLI_COMPLETE_COMMAND] = "compgen -W \"$commands\" -- \"$cur\"",
 };
 

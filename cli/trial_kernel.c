@@ -34,19 +34,19 @@ static void try_register(struct pdma_region *region, struct ibv_pd *pd, const ch
 {
 	struct pdma_reg_options options = {
 		.size = sizeof(options),
-		.ways = PDMA_WAY_DYNAMIC_DMABUF | PDMA_WAY_PINNED_DMABUF,
+		.ways = PDMA_WAY_DYNAMIC_DMABUF | PDMA_WAY_PINNED_DMABUF | PDMA_WAY_ODP,
 	};
 	struct pdma_mr_info info = { .size = sizeof(info) };
 	struct pdma_mr *mr;
 
 	if (pdma_reg_mr(region, pd, IBV_ACCESS_LOCAL_WRITE, &options, &mr)) {
 		k->answer = PDMA_NO;
-		SAY(k->how, "registering its dma-buf with %s: %.100s", nic, pdma_error());
+		SAY(k->how, "registering it with %s: %.180s", nic, pdma_error());
 		return;
 	}
 	k->answer = PDMA_YES;
 	if (!pdma_mr_get_info(mr, &info))
-		SAY(k->how, "%s registered its dma-buf (%s)", nic, pdma_way_name(info.way));
+		SAY(k->how, "%s registered it (%s)", nic, pdma_way_name(info.way));
 	pdma_dereg_mr(mr);
 }
 
@@ -108,13 +108,16 @@ static void ask_by_registering(const struct cli_path *path, struct cli_kernel *k
 	if (a.role != PDMA_ROLE_NIC || !a.name[0]) {
 		SAY(k->how, "not asked: %s is no RDMA device, and module peerdma is not loaded",
 		    a.bdf);
-	} else if (strcmp(b.driver, "vfio-pci") || bar < 0) {
-		SAY(k->how, "not asked: %s is not bound to vfio-pci, and module peerdma not loaded",
-		    b.bdf);
-	} else {
+	} else if (!strcmp(b.driver, "vfio-pci") && bar >= 0) {
 		SAY(uri, "vfio:%s/bar%d+0x%llx:%u", b.bdf, bar,
 		    (unsigned long long)path->target.off, TRY_LEN);
 		try_region(path, uri, a.name, k);
+	} else if (b.p2pmem) {
+		SAY(uri, "cmb:%s+0:%u", b.bdf, TRY_LEN);
+		try_region(path, uri, a.name, k);
+	} else {
+		SAY(k->how, "not asked: %s is not under vfio-pci, and module peerdma not loaded",
+		    b.bdf);
 	}
 }
 

@@ -3,6 +3,7 @@
  * Data moved by the initiator and checked by the processor, which has a way of its own to the same
  * memory: so a request that vanishes shows.
  */
+#include <errno.h>
 #include <peerdma/region.h>
 #include <peerdma/transfer.h>
 #include <stdio.h>
@@ -36,7 +37,10 @@ static uint64_t length_of(const struct cli_path *path, const struct pdma_bar *ba
 	return len & ~(uint64_t)(PAGE - 1);
 }
 
-/* By vfio-pci the range that was asked for; else the accelerator's memory, from its beginning. */
+/*
+ * By vfio-pci the range that was asked for; an accelerator's memory from its beginning; of memory
+ * that a kernel driver offers, a piece that nobody else has.
+ */
 static bool target_uri(const struct cli_path *path, const struct pdma_function *f, char uri[96],
 		       struct bench *b)
 {
@@ -50,6 +54,8 @@ static bool target_uri(const struct cli_path *path, const struct pdma_function *
 			 (unsigned long long)path->target.off, (unsigned long long)b->len);
 	else if (f->role == PDMA_ROLE_ACCELERATOR && !f->driver[0])
 		snprintf(uri, 96, "accel:%s+0:0x%llx", f->bdf, (unsigned long long)b->len);
+	else if (f->p2pmem)
+		snprintf(uri, 96, "cmb:%s+0:0x%llx", f->bdf, (unsigned long long)b->len);
 	else
 		return false;
 	return true;
@@ -60,7 +66,9 @@ static bool open_target(const struct cli_path *path, const struct pdma_function 
 	char uri[96];
 
 	if (!target_uri(path, f, uri, b)) {
-		SAY(b->out->how, "memory of %s can be opened when it is bound to vfio-pci", f->bdf);
+		SAY(b->out->how,
+		    "memory of %s can be opened when it is bound to vfio-pci or offers p2pmem",
+		    f->bdf);
 		return false;
 	}
 	if (b->len && !pdma_region_open(path->machine->ctx, uri, NULL, &b->target))
@@ -118,6 +126,9 @@ static enum pdma_trial move(struct bench *b, struct pdma_region *dst, struct pdm
 	if (pdma_region_fill(src, 0, b->len, seed) || pdma_region_fill(dst, 0, b->len, ~seed))
 		goto not_run;
 	ret = pdma_copy(dst, 0, src, 0, b->len, &b->options, &result);
+	/* The accelerator's library has no way to such memory: that says nothing about the path. */
+	if (ret == -EOPNOTSUPP && b->options.engines == PDMA_ENGINE_ACCEL)
+		goto not_run;
 	if (ret) {
 		SAY(b->out->how, "%.180s", pdma_error());
 		return PDMA_TRIAL_REFUSED;

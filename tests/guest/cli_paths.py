@@ -169,6 +169,25 @@ def check_pair(a: str, b: str) -> None:
             case.equal("answer in the end", there["final"]["answer"], "no")
 
 
+def check_drive() -> None:
+    """The NIC reaches the memory buffer of a drive that its kernel driver has."""
+    if not p2pmem_of(SLOT["disk0"]):
+        return
+    with Case("check nic0 disk0: the drive's memory buffer") as case:
+        status, answer = ask("check", SLOT["nic0"], SLOT["disk0"], "--measure")
+        there = answer["directions"][0]
+        how = f"{there['kernel']['how']}; {there['measured']['how']}"
+        case.equal("predicted", there["predicted"]["answer"], ANSWER)
+        case.equal(f"the kernel ({how})", there["kernel"]["answer"], ANSWER)
+        if ANSWER == "yes":
+            case.equal("status", status, 0)
+            case.equal(f"write ({how})", there["measured"]["write"], "good")
+            case.equal(f"read ({how})", there["measured"]["read"], "good")
+        else:
+            case.equal("status", status, 20)
+            case.true(f"write is not good ({how})", there["measured"]["write"] != "good")
+
+
 def fault(action: str, point: str, cause: str) -> None:
     with Case(f"check --measure tells of {point} {action}") as case:
         control("fault", "device=acc0", f"point={point}", f"action={action}", "count=0")
@@ -223,6 +242,7 @@ def main() -> int:
     check_pair("acc1", "acc0")
     check_pair("nic0", "acc0")
     check_pair("nic0", "acc1")
+    check_drive()
     if ANSWER == "yes":
         fault("drop", "dma.peer.read", "writes-only")
         fault("drop", "dma.peer.write", "silent-corruption")
