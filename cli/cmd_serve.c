@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "cli/commands.h"
@@ -368,10 +368,24 @@ static enum cli_status publish(struct serving *s, int i)
 	return err ? cli_library_error(err, s->cli->argv[i]) : CLI_DONE;
 }
 
+/* Each client is a descriptor, or some. */
+static void raise_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit))
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 static enum cli_status serve(struct serving *s)
 {
 	struct sigaction action = { .sa_handler = on_hangup };
-	enum cli_status status = start(s);
+	enum cli_status status;
+
+	raise_limit();
+	status = start(s);
 
 	for (int i = 0; !status && i < s->cli->argc; i++)
 		status = publish(s, i);

@@ -127,6 +127,19 @@ static void turn_away(struct pdma_serve *s, int fd, const struct sockaddr *addr)
 	close(fd);
 }
 
+/* Else a connection that cannot be taken would keep us busy for nothing. */
+static void pause_listening(struct pdma_serve *s)
+{
+	s->full = true;
+	pdmai_serve_unwatch(s, &s->listener);
+}
+
+static void listen_again(struct pdma_serve *s)
+{
+	if (s->full)
+		s->full = pdmai_serve_watch(s, &s->listener, POLLIN) != 0;
+}
+
 static void on_listener(struct pdmai_serve_source *source, struct pdma_serve *s)
 {
 	struct sockaddr_storage addr;
@@ -137,8 +150,11 @@ static void on_listener(struct pdmai_serve_source *source, struct pdma_serve *s)
 		len = sizeof(addr);
 		fd = accept4(source->fd, (struct sockaddr *)&addr, &len,
 			     SOCK_NONBLOCK | SOCK_CLOEXEC);
-		if (fd < 0)
+		if (fd < 0) {
+			if (errno == EMFILE || errno == ENFILE)
+				pause_listening(s);
 			return;
+		}
 		if (is_allowed(s, (struct sockaddr *)&addr))
 			pdmai_session_begin(s, fd, (struct sockaddr *)&addr);
 		else
@@ -239,6 +255,8 @@ static void look_after(struct pdma_serve *s, bool tick, bool woken)
 			check_keys(c);
 	}
 	pdmai_session_reap(s);
+	if (tick)
+		listen_again(s);
 }
 
 int pdma_serve_run(struct pdma_serve *s)

@@ -86,6 +86,7 @@ struct pdma_serve {
 	struct rdma_cm_id *cm_id;
 	uint16_t port, cm_port;
 	bool device_gone;
+	bool full; /* no descriptor is left for another connection: not before the next tick */
 	LIST_HEAD(, pdmai_export) exports;
 	TAILQ_HEAD(pdmai_sessions, pdmai_session) sessions; /* the oldest first */
 	uint64_t next_id;
