@@ -12,10 +12,10 @@ from nic_two import peer, two_nodes
 
 
 def by_cm(runs: list[Perf]) -> list[Perf]:
-    # perftest has no XRC by rdma_cm.
+    """perftest refuses UC and XRC there."""
     for perf in runs:
         perf.cm = True
-    return [p for p in runs if p.service != "XRC"]
+    return [p for p in runs if p.service in ("RC", "UD")]
 
 
 def full() -> list[Perf]:
@@ -33,8 +33,7 @@ def quick() -> list[Perf]:
         Perf("ib_send_bw", args=["-b"], qps=8),
         Perf("ib_read_bw", args=["-e"], qps=8),
     ]
-    cm = by_cm([p for p in bandwidths(1, 16384, 20) + latencies(8, 50) if p.service == "RC"])
-    return one + many + more + latencies(8, 50) + cm
+    return one + many + more + latencies(8, 50) + by_cm(bandwidths(8, 16384, 20) + latencies(8, 50))
 
 
 sys.exit(two_nodes(lambda: perf_tests(peer(), full() if "--full" in sys.argv else quick())))
