@@ -22,6 +22,13 @@ extern const struct pdmai_probe pdmai_path_probes[];
 extern const struct pdmai_probe pdmai_system_probes[];
 extern const struct pdmai_probe pdmai_vendor_probes[];
 
+/* Where UCX keeps its modules (NULL ends it), and which of them knows an accelerator's driver. */
+extern const char *const pdmai_ucx_places[];
+struct pdmai_ucx_module {
+	const char *driver, *name;
+};
+extern const struct pdmai_ucx_module pdmai_ucx_modules[];
+
 /* A new finding to write texts into; never NULL, valid until the next. */
 struct pdma_finding *pdmai_finding(struct pdmai_doctor *doctor, enum pdma_severity severity,
 				   enum pdma_cause cause, uint32_t function);

@@ -121,45 +121,43 @@ static void probe_storage(struct pdmai_doctor *d)
 
 /* ---- 19 ---- */
 
-static const struct {
-	const char *driver, *module;
-} ucx[] = {
+const struct pdmai_ucx_module pdmai_ucx_modules[] = {
 	{ "nvidia", "libuct_cuda.so" },
 	{ "amdgpu", "libuct_rocm.so" },
 	{ "xe", "libuct_ze.so" },
+	{ NULL, NULL },
 };
 
-static const char *const ucx_places[] = {
+const char *const pdmai_ucx_places[] = {
 	"usr/lib/x86_64-linux-gnu/ucx",
 	"usr/lib/aarch64-linux-gnu/ucx",
 	"usr/lib64/ucx",
 	"usr/lib/ucx",
 	"usr/local/lib/ucx",
+	NULL,
 };
+
+static void check_module(struct pdmai_doctor *d, const char *place,
+			 const struct pdmai_ucx_module *module)
+{
+	uint32_t gpu = pdmai_driven_by(d->t, module->driver);
+	struct pdma_finding *f;
+
+	if (gpu == PDMAI_NONE || pdmai_tree_has(d->tree, "%s/%s", place, module->name) ||
+	    pdmai_tree_has(d->tree, "%s/%s.0", place, module->name))
+		return;
+	f = pdmai_finding(d, PDMA_SLOW, PDMA_CAUSE_LIBRARY, gpu);
+	PDMAI_SAY(f->what, "UCX is built without support for driver %s", module->driver);
+	PDMAI_SAY(f->evidence, "no %s in /%s", module->name, place);
+	PDMAI_SAY(f->remedy, "install the vendor's build; ucx_info -d lists what it knows");
+}
 
 static void probe_library(struct pdmai_doctor *d)
 {
-	struct pdma_finding *f;
-	uint32_t gpu;
-
-	for (size_t p = 0; p < sizeof(ucx_places) / sizeof(*ucx_places); p++) {
-		if (!pdmai_tree_has(d->tree, "%s", ucx_places[p]))
-			continue;
-		for (size_t i = 0; i < sizeof(ucx) / sizeof(*ucx); i++) {
-			gpu = pdmai_driven_by(d->t, ucx[i].driver);
-			if (gpu == PDMAI_NONE ||
-			    pdmai_tree_has(d->tree, "%s/%s", ucx_places[p], ucx[i].module) ||
-			    pdmai_tree_has(d->tree, "%s/%s.0", ucx_places[p], ucx[i].module))
-				continue;
-			f = pdmai_finding(d, PDMA_SLOW, PDMA_CAUSE_LIBRARY, gpu);
-			PDMAI_SAY(f->what, "UCX is built without support for driver %s",
-				  ucx[i].driver);
-			PDMAI_SAY(f->evidence, "no %s in /%s", ucx[i].module, ucx_places[p]);
-			PDMAI_SAY(f->remedy,
-				  "install the vendor's build; ucx_info -d lists what it "
-				  "knows");
-		}
-	}
+	for (size_t p = 0; pdmai_ucx_places[p]; p++)
+		for (size_t i = 0; pdmai_ucx_modules[i].name; i++)
+			if (pdmai_tree_has(d->tree, "%s", pdmai_ucx_places[p]))
+				check_module(d, pdmai_ucx_places[p], &pdmai_ucx_modules[i]);
 }
 
 /* ---- 21 ---- */

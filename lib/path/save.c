@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "lib/core/error.h"
+#include "lib/path/doctor.h"
 
 /* The largest file kept; more is cut off. */
 #define FILE_MAX 8192
@@ -44,11 +45,15 @@ static const char *const function_names[] = { "infiniband", "nvme", "drm", "net"
 static const char *const group_files[] = { "type", "reserved_regions" };
 
 static const char *const host_files[] = {
-	"proc/sys/kernel/osrelease", "proc/cmdline",
-	"proc/self/limits",	     "proc/self/status",
-	"proc/sys/vm/nr_hugepages",  "proc/driver/nvidia/version",
-	"proc/driver/nvidia/params", "sys/kernel/mm/transparent_hugepage/enabled",
-	"sys/module/nvidia/version", "sys/module/nvidia_peermem/version",
+	"proc/sys/kernel/osrelease",
+	"proc/cmdline",
+	"proc/self/limits",
+	"proc/sys/vm/nr_hugepages",
+	"proc/driver/nvidia/version",
+	"proc/driver/nvidia/params",
+	"sys/kernel/mm/transparent_hugepage/enabled",
+	"sys/module/nvidia/version",
+	"sys/module/nvidia_peermem/version",
 	"etc/cufile.json",
 };
 
@@ -57,13 +62,6 @@ static const char *const host_marks[] = {
 	"sys/module/nvidia",
 	"sys/module/nvidia_peermem",
 	"sys/module/nvidia_fs",
-	"usr/lib/x86_64-linux-gnu/ucx",
-	"usr/lib/x86_64-linux-gnu/ucx/libuct_cuda.so",
-	"usr/lib/x86_64-linux-gnu/ucx/libuct_cuda.so.0",
-	"usr/lib/x86_64-linux-gnu/ucx/libuct_rocm.so",
-	"usr/lib/x86_64-linux-gnu/ucx/libuct_rocm.so.0",
-	"usr/lib/x86_64-linux-gnu/ucx/libuct_ze.so",
-	"usr/lib/x86_64-linux-gnu/ucx/libuct_ze.so.0",
 };
 
 #define COUNT(array) (sizeof(array) / sizeof(*(array)))
@@ -151,11 +149,29 @@ static void copy_file(struct saver *s, const char *from, const char *to)
 		put_bytes(s, to, data, (size_t)n);
 }
 
+static void copy_mark(struct saver *s, const char *path)
+{
+	if (pdmai_tree_has(s->tree, "%s", path))
+		make_dirs(s, path);
+}
+
 static void copy_marks(struct saver *s)
 {
+	char path[PDMAI_TREE_PATH];
+
 	for (size_t i = 0; i < COUNT(host_marks); i++)
-		if (pdmai_tree_has(s->tree, "%s", host_marks[i]))
-			make_dirs(s, host_marks[i]);
+		copy_mark(s, host_marks[i]);
+	for (size_t p = 0; pdmai_ucx_places[p]; p++) {
+		copy_mark(s, pdmai_ucx_places[p]);
+		for (size_t m = 0; pdmai_ucx_modules[m].name; m++) {
+			snprintf(path, sizeof(path), "%s/%s", pdmai_ucx_places[p],
+				 pdmai_ucx_modules[m].name);
+			copy_mark(s, path);
+			snprintf(path, sizeof(path), "%s/%s.0", pdmai_ucx_places[p],
+				 pdmai_ucx_modules[m].name);
+			copy_mark(s, path);
+		}
+	}
 }
 
 /* Device Serial Number: it is nobody's business in a bug report. */
