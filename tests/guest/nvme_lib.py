@@ -86,7 +86,7 @@ def data_bytes(target: str, direction: str) -> int:
 
 
 def all_dma(counters: Json) -> int:
-    """Bytes the disk has moved, whatever for and whereever."""
+    """Bytes the disk has moved, whatever for and wherever."""
     return sum(
         way["bytes"]
         for kind in counters["dma"].values()
@@ -176,8 +176,8 @@ class Direct:
 
 def fio_args(path: str, name: str, *more: str) -> list[str]:
     return [
-        "fio", "--thread", f"--name={name}", f"--filename={path}", "--direct=1", "--ioengine=libaio",
-        "--iodepth=16", "--verify=crc32c", "--verify_fatal=1", "--group_reporting", *more,
+        "fio", "--thread", f"--name={name}", f"--filename={path}", "--direct=1",
+        "--ioengine=libaio", "--iodepth=16", "--verify=crc32c", "--verify_fatal=1", "--group_reporting", *more,
     ]  # fmt: skip
 
 

@@ -198,7 +198,7 @@ def fio(seconds: int) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=int, default=4, help="of fio on each namespace, and on ext4")
+    parser.add_argument("--seconds", type=int, default=4, help="of fio on each of three")
     parser.add_argument("only", nargs="*", help="names of cases")
     args = parser.parse_args()
     run("modprobe", "ext4")

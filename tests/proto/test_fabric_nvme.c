@@ -30,12 +30,13 @@
 /* clang-format off */
 static const char config[] =
 	"{\"control\":\"control\",\"nodes\":[{\"name\":\"a\",\"devices\":["
-	"{\"name\":\"disk0\",\"model\":\"nvme\",\"socket\":\"disk0\",\"switch\":\"s\",\"cmb\":\"2M\","
-	 "\"namespaces\":[{\"path\":\"ns1\",\"size\":\"16M\"},"
+	"{\"name\":\"disk0\",\"model\":\"nvme\",\"socket\":\"disk0\",\"switch\":\"s\","
+	 "\"cmb\":\"2M\",\"namespaces\":[{\"path\":\"ns1\",\"size\":\"16M\"},"
 			 "{\"path\":\"ns2\",\"size\":\"8M\",\"block\":4096}]},"
 	"{\"name\":\"disk1\",\"model\":\"nvme\",\"socket\":\"disk1\",\"cmb\":\"2M\","
 	 "\"cmb_legacy\":true,\"namespaces\":[{\"path\":\"ns3\",\"size\":\"16M\"}]},"
-	"{\"name\":\"acc0\",\"model\":\"accel\",\"socket\":\"acc0\",\"switch\":\"s\",\"vram\":\"64M\"}"
+	"{\"name\":\"acc0\",\"model\":\"accel\",\"socket\":\"acc0\",\"switch\":\"s\","
+	 "\"vram\":\"64M\"}"
 	"]}]}";
 /* clang-format on */
 

@@ -38,7 +38,7 @@ struct rig {
 	uint16_t cid;
 };
 
-/* cmocka set-up and tear-down: enabled, memory buffer at RIG_CMB_BASE, queue pair 1 of 8 entries. */
+/* cmocka set-up and tear-down: enabled, memory buffer at RIG_CMB_BASE, queue pair 1 of 8. */
 int rig_setup(void **state);
 int rig_teardown(void **state);
 #define rig_test(fn) cmocka_unit_test_setup_teardown(fn, rig_setup, rig_teardown)
