@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * peerdma_vfio: a VFIO driver with device memory behind plain pointers.
+ *
+ * A function bound to it offers all that vfio-pci offers and, for each BAR that is eligible, one
+ * region more, found by VFIO_DEVICE_GET_REGION_INFO above VFIO_PCI_NUM_REGIONS: its capability
+ * VFIO_REGION_INFO_CAP_TYPE has the type below and the number of the BAR as subtype. The region is
+ * as long as the BAR and shows the same bytes. Its mapping (MAP_SHARED) consists of pages, so that
+ * the pointer can be given to read() and write() with and without O_DIRECT, to io_uring and to
+ * on-demand-paging memory regions. The mapping of the BAR itself is that of vfio-pci.
+ *
+ * Eligible is a memory BAR whose address and length are multiples of 2 MiB.
+ *
+ * What takes the memory away (reset, hot reset, memory decode off, D3, low power, close) first
+ * makes the mapping disappear and then waits until nobody holds a page of it, at most as long as
+ * the module's parameter revoke_ms says. In the meantime and while memory decode is off, touching
+ * the mapping raises SIGBUS, and system calls that were given the pointer fail with EFAULT.
+ * Afterwards the same mapping works again.
+ *
+ * errno		of what
+ * ETIMEDOUT	VFIO_DEVICE_RESET, VFIO_DEVICE_PCI_HOT_RESET, VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY and
+ *		its variant with wake-up, pwrite() to the registers of configuration space named
+ *		below: a page was still held when the time was over; nothing was done.
+ *		Opening the device: a page is still held by what the last user had started.
+ * EINTR	the same requests, when the caller is being killed
+ * EINVAL	mmap() beyond the region, or MAP_PRIVATE
+ * EREMOTEIO	of others that are given the pointer: it can't be pinned for long, so
+ *		ibv_reg_mr() without on-demand paging and fixed buffers of io_uring do not take it
+ *
+ * Registers: the low byte of PCI_COMMAND, PCI_PM_CTRL, PCI_EXP_DEVCTL and PCI_AF_CTRL, whatever is
+ * written.
+ */
+#ifndef PEERDMA_UAPI_VFIO_H
+#define PEERDMA_UAPI_VFIO_H
+
+#define PEERDMA_VFIO_REGION_TYPE 0x70646d61u
+
+#endif
