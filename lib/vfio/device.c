@@ -119,7 +119,7 @@ static int open_fd(struct pdmai_vfio *v, const struct pdmai_bdf *bdf, int *ret_f
 	ret = pdmai_pci_driver(v->root, bdf, driver, sizeof(driver));
 	if (ret)
 		return ret;
-	if (strcmp(driver, "vfio-pci"))
+	if (strcmp(driver, "vfio-pci") && strcmp(driver, "peerdma_vfio"))
 		return pdmai_fail(ENODEV, "%s is not bound to vfio-pci (%s)", bdf->text,
 				  driver[0] ? driver : "no driver");
 	ret = pdmai_vfio_group_get(v, number, &group);
