@@ -15,7 +15,8 @@ build='build-essential meson ninja-build pkg-config libjson-c-dev libbsd-dev
 test='libcmocka-dev clang libclang-rt-dev clang-format shellcheck codespell pyflakes3 sparse
 	git python3 python3-docutils'
 # mmdebstrap calls mount without depending on it; a small installation may lack it.
-lab='mmdebstrap mount zstd python3 debian-archive-keyring'
+# gnuplot draws what peerdma bench --plot measures.
+lab='mmdebstrap mount zstd python3 debian-archive-keyring gnuplot-nox'
 # An ordinary user builds the image in a user namespace.
 [ "$(id -u)" = 0 ] || lab="$lab uidmap"
 docs='python3-docutils graphviz'
