@@ -49,7 +49,7 @@ static enum cli_status examine(struct cli *cli, struct result *r)
 	if (status)
 		return status;
 	cli_ask_kernel(&r->path, &r->kernel);
-	if (!cli_option(cli, "measure"))
+	if (!cli_option(cli, "measure") || cli_interrupted())
 		return CLI_DONE;
 	cli_measure(&r->path, &r->measured);
 	r->is_measured = r->measured.m.write || r->measured.m.read;

@@ -64,7 +64,8 @@ static const char *state_of(const struct pdma_function *f)
 	return f->decode == PDMA_NOT_READ ? "?" : "on";
 }
 
-static void add_row(struct cli_table *t, const struct pdma_function *f)
+static void add_row(struct cli_table *t, const struct cli_machine *m, uint32_t index,
+		    const struct pdma_function *f)
 {
 	int bar = cli_largest_bar(f);
 	const char *state = state_of(f);
@@ -76,6 +77,7 @@ static void add_row(struct cli_table *t, const struct pdma_function *f)
 	cli_table_cell(t, CLI_PLAIN, "%s", f->name[0] ? f->name : "-");
 	cli_table_cell(t, CLI_PLAIN, "%s", f->driver[0] ? f->driver : "-");
 	cli_table_cell(t, CLI_PLAIN, "%s", bar < 0 ? "-" : cli_size_text(f->bar[bar].len, size));
+	cli_table_cell(t, CLI_PLAIN, "%s", pdma_import_name(m->topo, index));
 	group_cell(t, f);
 	if (f->numa_node < 0)
 		cli_table_cell(t, CLI_DIM, "-");
@@ -94,6 +96,7 @@ static enum cli_status print_devices(struct cli *cli, const struct cli_machine *
 	cli_table_column(t, "NAME", CLI_LEFT);
 	cli_table_column(t, "DRIVER", CLI_LEFT);
 	cli_table_column(t, "MEMORY", CLI_RIGHT);
+	cli_table_column(t, "IMPORTS", CLI_LEFT);
 	cli_table_column(t, "GROUP", CLI_LEFT);
 	cli_table_column(t, "NUMA", CLI_RIGHT);
 	cli_table_column(t, "LINK", CLI_LEFT);
@@ -102,7 +105,7 @@ static enum cli_status print_devices(struct cli *cli, const struct cli_machine *
 		struct pdma_function f = cli_function(m, i);
 
 		if (is_shown(cli, &f))
-			add_row(t, &f);
+			add_row(t, m, i, &f);
 	}
 	return cli_table_print(t);
 }
@@ -149,8 +152,11 @@ static enum cli_status print_json(struct cli *cli, const struct cli_machine *m)
 		struct pdma_function f = cli_function(m, i);
 		int n = regions_of(&f, uri, len);
 
-		if (is_shown(cli, &f))
-			json_object_array_add(devices, cli_json_function(m, &f));
+		if (is_shown(cli, &f)) {
+			r = cli_json_function(m, &f);
+			cli_json_text(r, "imports", pdma_import_name(m->topo, i));
+			json_object_array_add(devices, r);
+		}
 		for (int k = 0; k < n; k++) {
 			r = json_object_new_object();
 			cli_json_text(r, "uri", uri[k]);
@@ -194,8 +200,9 @@ const struct cli_command cli_cmd_list = {
 	.args = "",
 	.summary = "devices that can use peer-to-peer, and memory that can be opened",
 	.help = "The first table has the devices: accelerators, NICs, NVMe drives and what\n"
-		"belongs to user-space drivers. MEMORY is the largest memory BAR, GROUP the\n"
-		"IOMMU group and how it treats addresses, STATE whether the device answers.\n"
+		"belongs to user-space drivers. MEMORY is the largest memory BAR, IMPORTS how\n"
+		"the driver takes memory of others, GROUP the IOMMU group and how it treats\n"
+		"addresses, STATE whether the device answers.\n"
 		"The second table has regions, by the names that copy, serve and the library take.",
 	.examples = "peerdma list\n"
 		    "peerdma list --json | jq -r '.regions[].uri'",

@@ -168,6 +168,8 @@ static void run_and_restore(struct bench *b)
 	if (!b->saved || pdma_region_read(b->target, 0, b->saved, b->len)) {
 		SAY(b->out->how, "%s", b->saved ? pdma_error() : "out of memory");
 	} else {
+		/* Whatever is pressed now, what was in the memory is put back first. */
+		cli_interrupt_catch();
 		run_trials(b);
 		if (pdma_region_write(b->target, 0, b->saved, b->len))
 			cli_error(CLI_FAILED, NULL, pdma_error(),

@@ -161,6 +161,13 @@ PDMA_API int pdma_topo_host(const struct pdma_topo *topo, uint32_t index,
 PDMA_API const char *pdma_role_name(const struct pdma_function *function);
 
 /*
+ * How an initiator takes memory of others in this kernel: "dma-buf, moving", "dma-buf, pinned",
+ * "vfio", "p2pmem" (its block layer takes pages of peers), "driver" (an accelerator's driver has
+ * ways of its own), "none". Static.
+ */
+PDMA_API const char *pdma_import_name(const struct pdma_topo *topo, uint32_t index);
+
+/*
  * Find a function by its address ("0000:01:00.0", "01:00.0") or by what its driver made of it
  * ("mlx5_0", "nvme0"). Return: 0 with *ret_index; -ENODEV: there is none; -EINVAL: name is empty.
  */

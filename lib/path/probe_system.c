@@ -82,6 +82,27 @@ static const struct importer *importer_of(const char *driver)
 	return NULL;
 }
 
+const char *pdma_import_name(const struct pdma_topo *t, uint32_t index)
+{
+	const struct pdma_function *f = index < t->n ? &t->nodes[index].f : NULL;
+	const struct importer *importer = f ? importer_of(f->driver) : NULL;
+
+	if (!f || !f->is_importer)
+		return "none";
+	if (pdmai_is_user_driver(f))
+		return "vfio";
+	if (f->role == PDMA_ROLE_ACCELERATOR && f->driver[0])
+		return "driver";
+	if (f->role == PDMA_ROLE_NVME && f->driver[0])
+		return t->rules.has_p2pdma ? "p2pmem" : "none";
+	if (!importer || !importer->pinned || t->rules.version < importer->pinned)
+		return "none";
+	if (importer->dynamic && t->rules.version >= importer->dynamic &&
+	    t->options[PDMAI_OPT_ODP] != PDMA_OFF)
+		return "dma-buf, moving";
+	return "dma-buf, pinned";
+}
+
 static void probe_importers(struct pdmai_doctor *d)
 {
 	for (uint32_t i = 0; i < d->t->n; i++) {
