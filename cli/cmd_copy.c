@@ -53,8 +53,11 @@ static enum cli_status open_part(struct copying *c, const char *path)
 	enum cli_status status;
 	char *uri;
 
-	c->path = strdup(path);
-	if (!c->path || asprintf(&c->part, "%s.part-%d", path, (int)getpid()) < 0) {
+	/* A link stays, what it leads to is replaced. */
+	c->path = realpath(path, NULL);
+	if (!c->path)
+		c->path = strdup(path);
+	if (!c->path || asprintf(&c->part, "%s.part-%d", c->path, (int)getpid()) < 0) {
 		c->part = NULL;
 		return no_memory();
 	}
@@ -252,15 +255,29 @@ static enum cli_status copy(struct copying *c)
 	return tell(c, err);
 }
 
-/* The new file takes its place only if it is all right. */
+/* The new file takes the place of the old one, and its mode and owner if we may. */
+static enum cli_status replace(const struct copying *c)
+{
+	struct stat st;
+
+	if (!stat(c->path, &st) &&
+	    (chown(c->part, st.st_uid, st.st_gid) < 0 || chmod(c->part, st.st_mode & 07777) < 0) &&
+	    errno != EPERM)
+		return cli_error(CLI_FAILED, NULL, strerror(errno), "%s", c->path);
+	if (rename(c->part, c->path) < 0)
+		return cli_error(CLI_FAILED, NULL, strerror(errno), "%s", c->path);
+	return CLI_DONE;
+}
+
+/* Only if it is all right. */
 static enum cli_status finish_part(struct copying *c, enum cli_status status)
 {
 	if (!c->part)
 		return status;
 	pdma_region_close(c->dst);
 	c->dst = NULL;
-	if (!status && rename(c->part, c->path) < 0)
-		status = cli_error(CLI_FAILED, NULL, strerror(errno), "%s", c->path);
+	if (!status)
+		status = replace(c);
 	if (status)
 		unlink(c->part);
 	return status;
