@@ -7,7 +7,7 @@
 #ifndef PEERDMA_PATH_H
 #define PEERDMA_PATH_H
 
-#include "peerdma/topo.h"
+#include <peerdma/topo.h>
 
 #ifdef __cplusplus
 extern "C" {

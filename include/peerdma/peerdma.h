@@ -5,9 +5,11 @@
 
 #include <peerdma/context.h>
 #include <peerdma/event.h>
+#include <peerdma/path.h>
 #include <peerdma/region.h>
 #include <peerdma/registration.h>
 #include <peerdma/serve.h>
+#include <peerdma/topo.h>
 #include <peerdma/transfer.h>
 
 #endif

@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "peerdma/context.h"
+#include <peerdma/context.h>
 
 #ifdef __cplusplus
 extern "C" {
