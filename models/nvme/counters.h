@@ -33,6 +33,7 @@
 	X(CACHED, "cache.bytes_in")                \
 	X(WRITTEN_BACK, "cache.bytes_out")         \
 	X(LOST, "cache.bytes_lost")                \
+	X(SLOW, "media.slow_reads")                \
 	X(SYNCS, "media.syncs")                    \
 	X(MEDIA_ERRORS, "media.errors")            \
 	X(POWER_CUTS, "power_cuts")

@@ -159,10 +159,13 @@ static bool stalled(struct nvme *c)
 
 	if (!c->hold_ns) {
 		hit = nvme_fault(c, NVME_FP_STALL);
-		if (hit.action != MDL_FAULT_STALL && hit.action != MDL_FAULT_DELAY)
-			return false;
+		/* Asked for again each time, for not one command may slip through meanwhile. */
+		if (hit.action == MDL_FAULT_STALL)
+			mdl_worker_after(c->worker, STALL_POLL_NS);
+		if (hit.action != MDL_FAULT_DELAY)
+			return hit.action == MDL_FAULT_STALL;
 		now = mdl_now_ns();
-		c->hold_ns = now + (hit.action == MDL_FAULT_STALL ? STALL_POLL_NS : hit.arg * 1000);
+		c->hold_ns = now + hit.arg * 1000;
 	}
 	now = now ? now : mdl_now_ns();
 	if (now < c->hold_ns) {

@@ -76,6 +76,7 @@ struct nvme_ns {
 	uint64_t n_chunks;
 	uint64_t dirty, bad; /* blocks */
 	uint64_t evict;	     /* chunk to look at first for room in the cache */
+	bool always_waits;   /* the file knows no reads that give up instead of waiting */
 };
 
 struct nvme_sq {
@@ -285,13 +286,14 @@ bool nvme_sync_work(void *arg); /* the syncer */
 int nvme_ns_open(struct nvme *c, const struct nvme_ns_cfg *cfg);
 void nvme_ns_close(struct nvme_ns *ns);
 bool nvme_media_bad(const struct nvme_ns *ns, uint64_t slba, uint64_t n);
-int nvme_media_read(const struct nvme_ns *ns, uint64_t pos, void *buf, size_t len);
+/* For fn of a visit, which holds a lock: no waiting for the host's disk, but -EAGAIN. */
+int nvme_media_peek(struct nvme_ns *ns, uint64_t pos, void *buf, size_t len);
+int nvme_media_read(struct nvme_ns *ns, uint64_t pos, void *buf, size_t len);
 /* Into the cache; nvme_media_cached() once whole blocks are there. */
 void nvme_media_cache(struct nvme_ns *ns, uint64_t pos, const void *buf, size_t len);
 void nvme_media_cached(struct nvme_ns *ns, uint64_t slba, uint64_t n);
-/* Into the file; nvme_media_written() forgets what the cache has of these blocks. */
-int nvme_media_write(const struct nvme_ns *ns, uint64_t pos, const void *buf, size_t len);
-void nvme_media_written(struct nvme_ns *ns, uint64_t slba, uint64_t n);
+/* From the cache, where all of them are, to the file. */
+int nvme_media_write_through(struct nvme *c, struct nvme_ns *ns, uint64_t slba, uint64_t n);
 int nvme_media_zero(struct nvme_ns *ns, uint64_t slba, uint64_t n);
 void nvme_media_spoil(struct nvme_ns *ns, uint64_t slba, uint64_t n);
 /* Write chunk *cursor or a later one back. Return: 1 done one, 0 none left, -errno. */

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: MIT
 /*
  * Commands of the NVM Command Set. Reads go from the file straight into the memory the door shows,
- * writes from there into the cache, or into the file where they must be durable.
+ * writes from there into the cache. The door holds the node's lock meanwhile, so neither waits for
+ * the host's disk: what the page cache of the host does not have is read without the door first.
  */
 #include <errno.h>
 #include <string.h>
 
 #include "models/nvme/internal.h"
 
-#define ALL_NS	     0xffffffffu
-#define MAX_RANGES   256u
-#define COMPARE_STEP 65536u
+#define ALL_NS	   0xffffffffu
+#define MAX_RANGES 256u
 
 struct nvme_ns *nvme_ns(struct nvme *c, uint32_t nsid)
 {
@@ -64,7 +64,8 @@ static bool struck(struct nvme *c, enum nvme_fault point)
 struct mover {
 	struct nvme *c;
 	struct nvme_ns *ns;
-	uint64_t pos;
+	uint64_t start, pos, end;
+	bool slow;     /* the rest must be read without the door */
 	int media_err; /* the medium's, as opposed to the door's */
 	bool differs;
 };
@@ -72,10 +73,12 @@ struct mover {
 static int from_media(void *arg, void *mem, size_t len)
 {
 	struct mover *m = arg;
+	int err = nvme_media_peek(m->ns, m->pos, mem, len);
 
-	m->media_err = nvme_media_read(m->ns, m->pos, mem, len);
-	m->pos += len;
-	return m->media_err;
+	m->slow = err == -EAGAIN;
+	m->media_err = m->slow ? 0 : err;
+	m->pos += err ? 0 : len;
+	return err;
 }
 
 static int to_cache(void *arg, void *mem, size_t len)
@@ -87,31 +90,18 @@ static int to_cache(void *arg, void *mem, size_t len)
 	return 0;
 }
 
-static int to_file(void *arg, void *mem, size_t len)
-{
-	struct mover *m = arg;
-
-	m->media_err = nvme_media_write(m->ns, m->pos, mem, len);
-	m->pos += len;
-	return m->media_err;
-}
-
+/* The bounce buffer has what the medium has. */
 static int compare(void *arg, void *mem, size_t len)
 {
 	struct mover *m = arg;
-	const uint8_t *p = mem;
-	size_t n;
 
-	for (; len && !m->media_err; len -= n, p += n, m->pos += n) {
-		n = len < COMPARE_STEP ? len : COMPARE_STEP;
-		m->media_err = nvme_media_read(m->ns, m->pos, m->c->bounce, n);
-		m->differs = m->differs || (!m->media_err && memcmp(p, m->c->bounce, n) != 0);
-	}
-	return m->media_err;
+	m->differs = m->differs || memcmp(mem, m->c->bounce + (m->pos - m->start), len) != 0;
+	m->pos += len;
+	return 0;
 }
 
-/* Return: 0, a status of the medium (sc), or of the door. */
-static uint16_t move(struct mover *m, bool to_memory, mdl_visit_fn fn, uint16_t sc)
+/* Return: 0, a status of the door, or an unrecovered read. */
+static uint16_t move(struct mover *m, bool to_memory, mdl_visit_fn fn)
 {
 	const struct mdl_seg *s = m->c->list.seg, *end = s + m->c->list.n;
 	int err = 0;
@@ -119,13 +109,41 @@ static uint16_t move(struct mover *m, bool to_memory, mdl_visit_fn fn, uint16_t 
 	for (; s < end && !err; s++)
 		err = mdl_dma_visit(&m->c->dma, s, to_memory, MDL_DATA, fn, m);
 	if (m->media_err)
-		return media_failed(m->c, sc);
+		return media_failed(m->c, NVME_SC_READ_ERROR);
+	return err && !m->slow ? nvme_dma_status(err) : 0;
+}
+
+/* From pos on, through the bounce buffer. */
+static uint16_t read_slowly(struct mover *m)
+{
+	const struct mdl_seg *s = m->c->list.seg, *end = s + m->c->list.n;
+	uint64_t skip = m->pos - m->start, n;
+	const uint8_t *from = m->c->bounce;
+	int err = 0;
+
+	mdl_count(m->c->dev, NVME_C_SLOW);
+	if (nvme_media_read(m->ns, m->pos, m->c->bounce, m->end - m->pos))
+		return media_failed(m->c, NVME_SC_READ_ERROR);
+	for (; s < end && !err; s++) {
+		if (skip >= s->len) {
+			skip -= s->len;
+			continue;
+		}
+		n = s->len - skip;
+		err = mdl_dma_write(&m->c->dma, s->space, s->addr + skip, from, n, MDL_DATA);
+		from += n;
+		skip = 0;
+	}
 	return err ? nvme_dma_status(err) : 0;
 }
 
 static struct mover mover(struct nvme *c, struct nvme_ns *ns, const struct blocks *b)
 {
-	return (struct mover){ .c = c, .ns = ns, .pos = b->slba << ns->shift };
+	uint64_t pos = b->slba << ns->shift;
+
+	return (struct mover){
+		.c = c, .ns = ns, .start = pos, .pos = pos, .end = pos + (b->n << ns->shift)
+	};
 }
 
 /* ---- commands ---- */
@@ -145,7 +163,9 @@ static uint16_t do_read(struct nvme *c, struct nvme_cmd *cmd, struct nvme_ns *ns
 	cmd->bytes = b.n << ns->shift;
 	status = nvme_map_data(c, &cmd->sqe, cmd->bytes);
 	if (!status)
-		status = move(&m, true, from_media, NVME_SC_READ_ERROR);
+		status = move(&m, true, from_media);
+	if (!status && m.slow)
+		status = read_slowly(&m);
 	if (!status) {
 		c->reads++;
 		c->units_read += cmd->bytes >> 9;
@@ -153,19 +173,7 @@ static uint16_t do_read(struct nvme *c, struct nvme_cmd *cmd, struct nvme_ns *ns
 	return status;
 }
 
-/* Durable before it is complete. */
-static uint16_t write_through(struct nvme *c, struct nvme_cmd *cmd, struct nvme_ns *ns,
-			      struct mover *m, const struct blocks *b)
-{
-	uint16_t status = move(m, false, to_file, NVME_SC_WRITE_FAULT);
-
-	if (status)
-		return status;
-	nvme_media_written(ns, b->slba, b->n);
-	return nvme_sync_start(c, cmd, ns) ? NVME_LATER : NVME_SC_INTERNAL;
-}
-
-/* Blocks count as written when all are there: what fails on the way leaves the old ones. */
+/* Blocks count as newer than the file's when all of them are there. */
 static uint16_t write_cached(struct nvme *c, struct nvme_cmd *cmd, struct nvme_ns *ns,
 			     struct mover *m, const struct blocks *b)
 {
@@ -173,12 +181,24 @@ static uint16_t write_cached(struct nvme *c, struct nvme_cmd *cmd, struct nvme_n
 
 	if (nvme_media_make_room(c, ns, cmd->bytes))
 		return media_failed(c, NVME_SC_WRITE_FAULT);
-	status = move(m, false, to_cache, NVME_SC_WRITE_FAULT);
+	status = move(m, false, to_cache);
 	if (status)
 		return status;
 	nvme_media_cached(ns, b->slba, b->n);
-	mdl_count_add(c->dev, NVME_C_CACHED, cmd->bytes);
 	return 0;
+}
+
+/* Durable before it is complete. */
+static uint16_t write_through(struct nvme *c, struct nvme_cmd *cmd, struct nvme_ns *ns,
+			      struct mover *m, const struct blocks *b)
+{
+	uint16_t status = write_cached(c, cmd, ns, m, b);
+
+	if (status)
+		return status;
+	if (nvme_media_write_through(c, ns, b->slba, b->n))
+		return media_failed(c, NVME_SC_WRITE_FAULT);
+	return nvme_sync_start(c, cmd, ns) ? NVME_LATER : NVME_SC_INTERNAL;
 }
 
 static uint16_t do_write(struct nvme *c, struct nvme_cmd *cmd, struct nvme_ns *ns)
@@ -202,6 +222,8 @@ static uint16_t do_write(struct nvme *c, struct nvme_cmd *cmd, struct nvme_ns *n
 	status = cmd->sqe.cdw12 & NVME_RW_FUA || !c->f_write_cache ?
 			 write_through(c, cmd, ns, &m, &b) :
 			 write_cached(c, cmd, ns, &m, &b);
+	if (!status)
+		mdl_count_add(c->dev, NVME_C_CACHED, cmd->bytes);
 	if (!status || status == NVME_LATER) {
 		c->writes++;
 		c->units_written += cmd->bytes >> 9;
@@ -223,8 +245,11 @@ static uint16_t do_compare(struct nvme *c, struct nvme_cmd *cmd, struct nvme_ns 
 	m = mover(c, ns, &b);
 	cmd->bytes = b.n << ns->shift;
 	status = nvme_map_data(c, &cmd->sqe, cmd->bytes);
-	if (!status)
-		status = move(&m, false, compare, NVME_SC_READ_ERROR);
+	if (status)
+		return status;
+	if (nvme_media_read(ns, m.start, c->bounce, cmd->bytes))
+		return media_failed(c, NVME_SC_READ_ERROR);
+	status = move(&m, false, compare);
 	return status || !m.differs ? status : NVME_BAD(NVME_SC_COMPARE);
 }
 

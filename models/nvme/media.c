@@ -10,6 +10,7 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "models/nvme/internal.h"
@@ -111,12 +112,25 @@ void nvme_ns_close(struct nvme_ns *ns)
 
 /* ---- the file ---- */
 
-static int file_read(const struct nvme_ns *ns, uint64_t pos, uint8_t *buf, size_t len)
+/* flags: RWF_NOWAIT for an error instead of waiting for the disk. */
+static ssize_t read_some(struct nvme_ns *ns, uint64_t pos, uint8_t *buf, size_t len, int flags)
+{
+	struct iovec iov = { .iov_base = buf, .iov_len = len };
+	ssize_t n;
+
+	n = preadv2(ns->fd, &iov, 1, (off_t)pos, ns->always_waits ? 0 : flags);
+	if (n >= 0 || errno != EOPNOTSUPP || ns->always_waits)
+		return n;
+	ns->always_waits = true;
+	return preadv2(ns->fd, &iov, 1, (off_t)pos, 0);
+}
+
+static int file_read(struct nvme_ns *ns, uint64_t pos, uint8_t *buf, size_t len, int flags)
 {
 	ssize_t n;
 
 	for (; len; len -= (size_t)n, buf += n, pos += (uint64_t)n) {
-		n = pread(ns->fd, buf, len, (off_t)pos);
+		n = read_some(ns, pos, buf, len, flags);
 		if (n < 0 && errno == EINTR)
 			n = 0;
 		else if (n <= 0)
@@ -125,7 +139,7 @@ static int file_read(const struct nvme_ns *ns, uint64_t pos, uint8_t *buf, size_
 	return 0;
 }
 
-int nvme_media_write(const struct nvme_ns *ns, uint64_t pos, const void *buf, size_t len)
+static int file_write(const struct nvme_ns *ns, uint64_t pos, const void *buf, size_t len)
 {
 	const uint8_t *p = buf;
 	ssize_t n;
@@ -165,7 +179,7 @@ static uint64_t run(const struct nvme_ns *ns, uint64_t b, uint64_t n, bool *ret_
 	return i;
 }
 
-int nvme_media_read(const struct nvme_ns *ns, uint64_t pos, void *buf, size_t len)
+static int read_blocks(struct nvme_ns *ns, uint64_t pos, void *buf, size_t len, int flags)
 {
 	uint64_t block = 1ull << ns->shift, b, n;
 	uint8_t *to = buf;
@@ -180,9 +194,19 @@ int nvme_media_read(const struct nvme_ns *ns, uint64_t pos, void *buf, size_t le
 		if (dirty)
 			memcpy(to, ns->cache + pos, n);
 		else
-			err = file_read(ns, pos, to, n);
+			err = file_read(ns, pos, to, n, flags);
 	}
 	return err;
+}
+
+int nvme_media_read(struct nvme_ns *ns, uint64_t pos, void *buf, size_t len)
+{
+	return read_blocks(ns, pos, buf, len, 0);
+}
+
+int nvme_media_peek(struct nvme_ns *ns, uint64_t pos, void *buf, size_t len)
+{
+	return read_blocks(ns, pos, buf, len, RWF_NOWAIT);
 }
 
 void nvme_media_cache(struct nvme_ns *ns, uint64_t pos, const void *buf, size_t len)
@@ -240,11 +264,6 @@ void nvme_media_cached(struct nvme_ns *ns, uint64_t slba, uint64_t n)
 	mark(ns, slba, n, NVME_DIRTY);
 }
 
-void nvme_media_written(struct nvme_ns *ns, uint64_t slba, uint64_t n)
-{
-	mark(ns, slba, n, 0);
-}
-
 void nvme_media_spoil(struct nvme_ns *ns, uint64_t slba, uint64_t n)
 {
 	mark(ns, slba, n, NVME_UNCORRECTABLE);
@@ -261,6 +280,18 @@ int nvme_media_zero(struct nvme_ns *ns, uint64_t slba, uint64_t n)
 
 /* ---- writing back ---- */
 
+int nvme_media_write_through(struct nvme *c, struct nvme_ns *ns, uint64_t slba, uint64_t n)
+{
+	uint64_t pos = slba << ns->shift, len = n << ns->shift;
+	int err = file_write(ns, pos, ns->cache + pos, len);
+
+	if (err)
+		return err;
+	mdl_count_add(c->dev, NVME_C_WRITTEN_BACK, len);
+	mark(ns, slba, n, 0);
+	return 0;
+}
+
 static int write_chunk_back(struct nvme *c, struct nvme_ns *ns, uint64_t chunk)
 {
 	uint64_t b = chunk * (NVME_CHUNK >> ns->shift), end = chunk_end(ns, b, ns->blocks), n;
@@ -271,12 +302,9 @@ static int write_chunk_back(struct nvme *c, struct nvme_ns *ns, uint64_t chunk)
 		n = run(ns, b, end - b, &dirty);
 		if (!dirty)
 			continue;
-		err = nvme_media_write(ns, b << ns->shift, ns->cache + (b << ns->shift),
-				       n << ns->shift);
+		err = nvme_media_write_through(c, ns, b, n);
 		if (err)
 			return err;
-		mdl_count_add(c->dev, NVME_C_WRITTEN_BACK, n << ns->shift);
-		mark(ns, b, n, 0);
 	}
 	return 1;
 }

@@ -177,7 +177,8 @@ class Direct:
 def fio_args(path: str, name: str, *more: str) -> list[str]:
     return [
         "fio", "--thread", f"--name={name}", f"--filename={path}", "--direct=1",
-        "--ioengine=libaio", "--iodepth=16", "--verify=crc32c", "--verify_fatal=1", "--group_reporting", *more,
+        "--ioengine=libaio", "--iodepth=16", "--verify=crc32c", "--verify_fatal=1",
+        "--group_reporting", *more,
     ]  # fmt: skip
 
 

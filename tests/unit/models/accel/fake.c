@@ -419,7 +419,7 @@ int mdl_dma_visit(struct mdl_dma *d, const struct mdl_seg *seg, bool write, enum
 		if (err)
 			return err;
 		err = fn(arg, mem, n);
-		data_bytes += n;
+		data_bytes += err ? 0 : n;
 	}
 	return err;
 }

@@ -1,12 +1,30 @@
 // SPDX-License-Identifier: MIT
 #include "tests/unit/models/nvme/rig.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "models/nvme/nvme.h"
+
+int rig_in_page_cache = -1;
+
+ssize_t __real_preadv64v2(int fd, const struct iovec *iov, int n, off_t pos, int flags);
+ssize_t __wrap_preadv64v2(int fd, const struct iovec *iov, int n, off_t pos, int flags);
+
+/* The model's reads come through here (--wrap). */
+ssize_t __wrap_preadv64v2(int fd, const struct iovec *iov, int n, off_t pos, int flags)
+{
+	if (flags & RWF_NOWAIT && !rig_in_page_cache) {
+		errno = EAGAIN;
+		return -1;
+	}
+	rig_in_page_cache -= flags & RWF_NOWAIT && rig_in_page_cache > 0;
+	return __real_preadv64v2(fd, iov, n, pos, flags & ~RWF_NOWAIT);
+}
 
 static int setup(void **state, bool legacy)
 {
@@ -68,6 +86,7 @@ int rig_teardown(void **state)
 	struct rig *g = *state;
 
 	fake_hook = NULL;
+	rig_in_page_cache = -1;
 	mdl_device_destroy(g->dev);
 	fake_unmap_all();
 	close(g->file[0]);

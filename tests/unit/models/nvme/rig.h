@@ -80,6 +80,9 @@ struct nvme_sqe sqe_admin(uint8_t opc, uint32_t cdw10);
 struct nvme_sqe sqe_io(uint8_t opc);
 #define FLUSH sqe_io(NVME_FLUSH)
 
+/* How many more reads of a file that must not wait find the data; -1: all. */
+extern int rig_in_page_cache;
+
 /* Bytes that depend on seed and position. */
 void rig_pattern(void *buf, size_t len, uint32_t seed);
 #define assert_pattern(buf, len, seed) assert_true(rig_is_pattern((buf), (len), (seed)))

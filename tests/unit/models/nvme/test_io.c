@@ -198,6 +198,52 @@ static void unreachable_memory(void **state)
 	assert_int_equal(rig_csts(g), NVME_CSTS_RDY);
 }
 
+/* Blocks 0 to 63, to pages of which none touches the next. Return: they are the pattern. */
+static bool read_in_pieces(struct rig *g, uint32_t seed)
+{
+	uint64_t *list = (uint64_t *)(void *)(g->host + RIG_LIST);
+	struct nvme_sqe s = sqe_rw(NVME_READ, 0, 64);
+	uint8_t got[8 * 4096];
+	unsigned i;
+
+	memset(g->data, 0xee, 64 * 1024);
+	for (i = 1; i < 8; i++)
+		list[i - 1] = DATA(8192 * i);
+	assert_sc(g, 1, s, 0);
+	for (i = 0; i < 8; i++) {
+		memcpy(got + i * 4096, g->data + 8192 * i, 4096);
+		assert_int_equal(g->data[8192 * i + 4096], 0xee);
+	}
+	return rig_is_pattern(got, sizeof(got), seed);
+}
+
+/* Data that is not in the page cache: nobody waits for it while the door is open. */
+static void reads_from_the_disk_of_the_host(void **state)
+{
+	struct rig *g = *state;
+	uint64_t before;
+	int i;
+
+	rig_write(g, 0, 64, 1);
+	assert_sc(g, 1, FLUSH, 0);
+	for (i = 0; i < 8; i++) {
+		rig_in_page_cache = i;
+		before = fake_data_bytes();
+		assert_true(read_in_pieces(g, 1));
+		/* Each byte counts once, however it came. */
+		assert_int_equal(fake_data_bytes() - before, 64 * 512);
+		assert_int_equal(fake_counter(g->dev, "media.slow_reads"), i + 1);
+	}
+	/* Some of it is in the write cache. */
+	rig_in_page_cache = 0;
+	rig_write(g, 16, 16, 2);
+	rig_expect(g, 16, 16, 2);
+	assert_int_equal(fake_counter(g->dev, "media.slow_reads"), 8);
+	assert_sc(g, 1, sqe_rw(NVME_READ, 16, 32), 0);
+	assert_pattern(g->data, 8192, 2);
+	assert_int_equal(fake_counter(g->dev, "media.slow_reads"), 9);
+}
+
 static void faults(void **state)
 {
 	struct rig *g = *state;
@@ -242,6 +288,7 @@ int main(void)
 		rig_test(deallocate),
 		rig_test(uncorrectable_blocks),
 		rig_test(unreachable_memory),
+		rig_test(reads_from_the_disk_of_the_host),
 		rig_test(faults),
 	};
 
