@@ -172,10 +172,22 @@ void pdmai_open_end(struct pdmai_open *o)
 	free(o);
 }
 
-static void tell_client(struct pdmai_open *o, const char *why)
+bool pdmai_open_bereft(const struct pdmai_session *session)
+{
+	struct pdma_mr_info info = { .size = sizeof(info) };
+	const struct pdmai_open *o;
+
+	LIST_FOREACH(o, &session->opens, entry)
+		if (!o->mr || (!pdma_mr_get_info(o->mr, &info) && info.revoked))
+			return true;
+	return session->bereft;
+}
+
+void pdmai_open_tell(struct pdmai_open *o, const char *why)
 {
 	struct pdmai_sp_msg msg = { .type = PDMAI_SP_REVOKED };
 
+	o->session->bereft = true;
 	msg.close.handle = o->handle;
 	snprintf(msg.close.text, sizeof(msg.close.text), "%s", why);
 	pdmai_session_send(o->session, &msg);
@@ -190,7 +202,7 @@ static void end_opens(struct pdmai_session *session, struct pdmai_export *e, con
 		next = LIST_NEXT(o, entry);
 		if (o->export != e)
 			continue;
-		tell_client(o, why);
+		pdmai_open_tell(o, why);
 		pdmai_open_end(o);
 	}
 }

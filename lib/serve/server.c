@@ -179,30 +179,38 @@ static struct pdmai_session *session_of(struct pdma_serve *s, const struct ibv_q
 	return NULL;
 }
 
-static bool is_violation(enum ibv_event_type type)
+static bool is_of_qp(enum ibv_event_type type)
 {
-	return type == IBV_EVENT_QP_ACCESS_ERR || type == IBV_EVENT_QP_REQ_ERR;
+	return type == IBV_EVENT_QP_ACCESS_ERR || type == IBV_EVENT_QP_REQ_ERR ||
+	       type == IBV_EVENT_QP_FATAL;
 }
 
 /* The NIC stopped a queue pair at something it had no key for, or a broken request. */
+static void on_stopped(struct pdmai_session *c, enum ibv_event_type type)
+{
+	if (c->state == PDMAI_SESSION_OVER)
+		return;
+	if (pdmai_open_bereft(c)) {
+		pdmai_session_end(c, "its requests met a key that was revoked");
+		return;
+	}
+	c->serve->stats.violations++;
+	pdmai_serve_tell(c->serve, PDMA_SERVE_VIOLATION, c, NULL, "%s", ibv_event_type_str(type));
+	pdmai_session_end(c, "its NIC asked for memory or rights it was not given");
+}
+
 static void on_async(struct pdmai_serve_source *source, struct pdma_serve *s)
 {
 	struct ibv_async_event ev;
 	struct pdmai_session *c;
 
 	while (!ibv_get_async_event(s->device.verbs, &ev)) {
-		bool qp = is_violation(ev.event_type) || ev.event_type == IBV_EVENT_QP_FATAL;
-
-		c = qp ? session_of(s, ev.element.qp) : NULL;
+		c = is_of_qp(ev.event_type) ? session_of(s, ev.element.qp) : NULL;
 		if (ev.event_type == IBV_EVENT_DEVICE_FATAL)
 			s->device_gone = true;
 		ibv_ack_async_event(&ev);
-		if (!c || c->state == PDMAI_SESSION_OVER)
-			continue;
-		s->stats.violations++;
-		pdmai_serve_tell(s, PDMA_SERVE_VIOLATION, c, NULL, "%s",
-				 ibv_event_type_str(ev.event_type));
-		pdmai_session_end(c, "its NIC asked for memory or rights it was not given");
+		if (c)
+			on_stopped(c, ev.event_type);
 	}
 }
 
@@ -228,16 +236,13 @@ static void check_keys(struct pdmai_session *c)
 {
 	struct pdma_mr_info info = { .size = sizeof(info) };
 	struct pdmai_open *o, *next;
-	struct pdmai_sp_msg msg = { .type = PDMAI_SP_REVOKED };
 
 	for (o = LIST_FIRST(&c->opens); o; o = next) {
 		next = LIST_NEXT(o, entry);
 		if (!o->mr || pdma_mr_get_info(o->mr, &info) || !info.revoked)
 			continue;
-		msg.close.handle = o->handle;
-		snprintf(msg.close.text, sizeof(msg.close.text), "the key was revoked");
+		pdmai_open_tell(o, "the key was revoked");
 		pdmai_open_end(o);
-		pdmai_session_send(c, &msg);
 	}
 }
 

@@ -66,6 +66,7 @@ struct pdmai_session {
 	uint8_t cookie[PDMAI_COOKIE];
 	bool cookie_valid; /* the connection manager may still connect */
 	bool connected;
+	bool bereft; /* a key of it was revoked: requests under way may still have met it */
 	struct pdmai_rc rc;
 	LIST_HEAD(, pdmai_open) opens;
 	unsigned n_opens;
@@ -126,6 +127,10 @@ void pdmai_open_make(struct pdmai_session *session, const struct pdmai_sp_msg *a
 /* The key is dead and the memory free when it returns. */
 void pdmai_open_end(struct pdmai_open *open);
 struct pdmai_open *pdmai_open_find(struct pdmai_session *session, uint32_t handle);
+/* Tell its client that it was taken away. */
+void pdmai_open_tell(struct pdmai_open *open, const char *why);
+/* Was a key of the session revoked, whether or not it was told yet? */
+bool pdmai_open_bereft(const struct pdmai_session *session);
 /* End all of an export: all keys first, then clients are told. */
 void pdmai_open_end_export(struct pdma_serve *s, struct pdmai_export *export, const char *why);
 /* Answer a request with an error. */

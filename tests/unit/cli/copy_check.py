@@ -130,6 +130,19 @@ def bench(here: pathlib.Path) -> None:
     says("out of its range", "bench", "--samples", "1", str(source), "host:1M", status=2)
 
 
+def watch_a_log(here: pathlib.Path) -> None:
+    """Whole lines that are objects, whatever else is in the file."""
+    log = here / "log"
+    event = {"event": "joined", "peer": "192.0.2.1:5", "text": "token 'me' proven"}
+    log.write_text(f"{json.dumps(event)}\nperson speaking\n[1]\n{json.dumps(event)[:20]}")
+    words = ["watch", "--interval", "10", "--count", "1", "--serve-log", str(log)]
+    lines = [json.loads(line) for line in run(*words, "--json").splitlines()]
+    assert [line for line in lines if line["event"] != "port"] == [event], lines
+    says("serve joined  192.0.2.1:5: token 'me' proven", *words, status=0)
+    says("No such file", *words[:-1], str(here / "nothing"), status=1)
+    says("from 10 to", "watch", "--interval", "1", status=2)
+
+
 def tokens(here: pathlib.Path) -> None:
     path = here / "token"
     run("serve", "--new-token", str(path), "--name", "me")
@@ -143,7 +156,7 @@ def tokens(here: pathlib.Path) -> None:
 
 
 TESTS: list[Callable[[pathlib.Path], None]] = [
-    whole_file, parts, refused, interrupted, dump, bench, tokens,
+    whole_file, parts, refused, interrupted, dump, bench, watch_a_log, tokens,
 ]
 
 
