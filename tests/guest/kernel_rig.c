@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: MIT
+#include "tests/guest/kernel_rig.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/vfio.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "lib/sysfs/attr.h"
+
+#define DRIVER	    "peerdma_vfio"
+#define PARAMETER   PDMAI_SYSFS "/module/" DRIVER "/parameters/revoke_ms"
+#define REGION_TYPE 0x70646d61u /* typed from the header, not taken from it */
+#define WAIT_NS	    (20ll * 1000 * 1000 * 1000)
+
+static void load(void)
+{
+	char path[256];
+	int fd;
+
+	if (!access(PDMAI_SYSFS "/bus/pci/drivers/" DRIVER, F_OK))
+		return;
+	snprintf(path, sizeof(path), "%s/kernel/" DRIVER ".ko", getenv("PEERDMA_BUILD"));
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	CHECK(fd >= 0);
+	CHECK_EQ(syscall(SYS_finit_module, fd, "", 0), 0);
+	close(fd);
+}
+
+void kernel_revoke_ms(unsigned ms)
+{
+	char text[16];
+
+	snprintf(text, sizeof(text), "%u", ms);
+	CHECK_EQ(pdmai_attr_put(text, "%s", PARAMETER), 0);
+}
+
+void kernel_bind(struct kernel_rig *r, unsigned revoke_ms)
+{
+	memset(r, 0, sizeof(*r));
+	load();
+	kernel_revoke_ms(revoke_ms);
+	CHECK_EQ(kit_control_open(&r->control), 0);
+	CHECK_EQ(pdmai_bdf_parse(getenv("PEERDMA_SLOT_ACC0"), &r->bdf), 0);
+	CHECK_EQ(pdmai_bind(PDMAI_SYSFS, &r->bdf, DRIVER, &r->binding), 0);
+}
+
+/* The regions of pages are found as user space is told to: by their type. */
+static void find_region(struct kernel_rig *r)
+{
+	struct vfio_device_info info = { .argsz = sizeof(info) };
+	union {
+		struct vfio_region_info info;
+		char space[256];
+	} u;
+	unsigned found = 0;
+	int fd = pdmai_vfio_device_fd(r->dev);
+
+	CHECK_EQ(ioctl(fd, VFIO_DEVICE_GET_INFO, &info), 0);
+	for (unsigned i = VFIO_PCI_NUM_REGIONS; i < info.num_regions; i++) {
+		const struct vfio_region_info_cap_type *cap;
+
+		u.info = (struct vfio_region_info){ .argsz = sizeof(u), .index = i };
+		CHECK_EQ(ioctl(fd, VFIO_DEVICE_GET_REGION_INFO, &u.info), 0);
+		CHECK(u.info.cap_offset >= sizeof(u.info));
+		cap = (const void *)(u.space + u.info.cap_offset);
+		CHECK_EQ(cap->header.id, VFIO_REGION_INFO_CAP_TYPE);
+		CHECK_EQ(cap->type, REGION_TYPE);
+		CHECK_EQ(cap->subtype, ACCEL_BAR_VRAM);
+		CHECK_EQ(u.info.flags & 7, VFIO_REGION_INFO_FLAG_READ |
+						   VFIO_REGION_INFO_FLAG_WRITE |
+						   VFIO_REGION_INFO_FLAG_MMAP);
+		r->region_off = u.info.offset;
+		r->size = u.info.size;
+		found++;
+	}
+	/* The other BARs are too small to have pages. */
+	CHECK_EQ(found, 1);
+	CHECK_EQ(r->size, r->dev->bars[ACCEL_BAR_VRAM].len);
+}
+
+int kernel_open_device(struct kernel_rig *r)
+{
+	struct pdmai_accel_ring_config config = { .size_log2 = 4 };
+	int ret;
+
+	CHECK_EQ(pdmai_vfio_create(PDMAI_SYSFS, &r->vfio), 0);
+	ret = pdmai_vfio_open(r->vfio, &r->bdf, &r->dev);
+	if (ret) {
+		pdmai_vfio_destroy(r->vfio);
+		return ret;
+	}
+	CHECK_EQ(pdmai_accel_open(r->dev, false, &r->accel), 0);
+	CHECK_EQ(pdmai_accel_ring_create(r->accel, &config, &r->ring), 0);
+	find_region(r);
+	r->mem = mmap(NULL, r->size, PROT_READ | PROT_WRITE, MAP_SHARED,
+		      pdmai_vfio_device_fd(r->dev), (off_t)r->region_off);
+	CHECK(r->mem != MAP_FAILED);
+	return 0;
+}
+
+void kernel_open(struct kernel_rig *r, unsigned revoke_ms)
+{
+	kernel_bind(r, revoke_ms);
+	CHECK_EQ(kernel_open_device(r), 0);
+}
+
+void kernel_close_device(struct kernel_rig *r)
+{
+	CHECK_EQ(munmap(r->mem, r->size), 0);
+	pdmai_accel_ring_destroy(r->ring);
+	pdmai_accel_close(r->accel);
+	pdmai_dev_close(r->dev);
+	pdmai_vfio_destroy(r->vfio);
+}
+
+void kernel_close(struct kernel_rig *r)
+{
+	kernel_close_device(r);
+	CHECK_EQ(pdmai_unbind(&r->binding), 0);
+	kit_control_close(r->control);
+}
+
+static uint64_t run(struct kernel_rig *r, const struct pdmai_accel_cmd *cmd)
+{
+	struct pdmai_accel_done done;
+
+	CHECK_EQ(pdmai_accel_run(r->ring, cmd, WAIT_NS, &done), 0);
+	CHECK_EQ(done.err, 0);
+	return done.result;
+}
+
+uint32_t kernel_device_crc(struct kernel_rig *r, uint64_t off, uint64_t len)
+{
+	struct pdmai_accel_mem src = { ACCEL_SPACE_LOCAL, off, len };
+	struct pdmai_accel_cmd cmd = { .op = ACCEL_OP_CRC32C, .len = len, .src = &src, .n_src = 1 };
+
+	return (uint32_t)run(r, &cmd);
+}
+
+void kernel_device_copy(struct kernel_rig *r, uint64_t dst_off, uint64_t src_off, uint64_t len)
+{
+	struct pdmai_accel_mem src = { ACCEL_SPACE_LOCAL, src_off, len };
+	struct pdmai_accel_mem dst = { ACCEL_SPACE_LOCAL, dst_off, len };
+	struct pdmai_accel_cmd cmd = {
+		.op = ACCEL_OP_COPY,
+		.len = len,
+		.src = &src,
+		.n_src = 1,
+		.dst = &dst,
+		.n_dst = 1,
+	};
+
+	run(r, &cmd);
+}
+
+void kernel_ring_again(struct kernel_rig *r)
+{
+	CHECK_EQ(pdmai_accel_reset(r->accel, PDMAI_ACCEL_RESET_FUNCTION), 0);
+	CHECK_EQ(pdmai_accel_ring_reset(r->ring, NULL), 0);
+}
+
+int kernel_reset(struct kernel_rig *r)
+{
+	return ioctl(pdmai_vfio_device_fd(r->dev), VFIO_DEVICE_RESET) ? -errno : 0;
+}
+
+int kernel_command(struct kernel_rig *r, bool mem)
+{
+	struct vfio_region_info info = { .argsz = sizeof(info),
+					 .index = VFIO_PCI_CONFIG_REGION_INDEX };
+	uint16_t cmd = mem ? 6 : 4;
+	int fd = pdmai_vfio_device_fd(r->dev);
+
+	CHECK_EQ(ioctl(fd, VFIO_DEVICE_GET_REGION_INFO, &info), 0);
+	return pwrite(fd, &cmd, sizeof(cmd), (off_t)info.offset + 4) == sizeof(cmd) ? 0 : -errno;
+}
+
+static bool is_namespace(const char *name, unsigned nsid)
+{
+	char text[32];
+
+	return pdmai_attr_get(text, sizeof(text), PDMAI_SYSFS "/block/%s/nsid", name) == 0 &&
+	       strtoul(text, NULL, 10) == nsid;
+}
+
+const char *kernel_disk(unsigned nsid)
+{
+	static char path[32];
+
+	for (int64_t end = kernel_now_ms() + 20000; kernel_now_ms() < end;) {
+		for (unsigned i = 1; i < 4; i++) {
+			snprintf(path, sizeof(path), "/dev/nvme0n%u", i);
+			if (is_namespace(path + 5, nsid) && !access(path, F_OK))
+				return path;
+		}
+		nanosleep(&(struct timespec){ .tv_nsec = 10000000 }, NULL);
+	}
+	tap_fail(__FILE__, __LINE__, "namespace %u is not there", nsid);
+}
+
+void kernel_disk_bytes(struct kernel_rig *r, uint64_t *ret_host, uint64_t *ret_peer)
+{
+	struct kit_bytes b;
+
+	CHECK_EQ(kit_control_bytes(r->control, "disk0", &b), 0);
+	*ret_host = b.read[KIT_HOST] + b.write[KIT_HOST];
+	*ret_peer = b.read[KIT_PEER_SWITCH] + b.write[KIT_PEER_SWITCH] + b.read[KIT_PEER_BRIDGE] +
+		    b.write[KIT_PEER_BRIDGE];
+}
+
+void kernel_disk_stall(struct kernel_rig *r, bool stall)
+{
+	CHECK_EQ(kit_control_fault(r->control, "disk0", "nvme.stall", stall ? "stall" : "none", 0,
+				   0, 0),
+		 0);
+}
+
+static sigjmp_buf on_sigbus;
+
+static void sigbus(int sig)
+{
+	(void)sig;
+	siglongjmp(on_sigbus, 1);
+}
+
+bool kernel_touch(const volatile char *p)
+{
+	struct sigaction action = { .sa_handler = sigbus }, old;
+	volatile bool alive = false;
+
+	CHECK_EQ(sigaction(SIGBUS, &action, &old), 0);
+	if (!sigsetjmp(on_sigbus, 1)) {
+		(void)*p;
+		alive = true;
+	}
+	CHECK_EQ(sigaction(SIGBUS, &old, NULL), 0);
+	return alive;
+}
+
+static void *io_main(void *arg)
+{
+	struct kernel_io *io = arg;
+
+	io->result = pread(io->fd, io->buf, io->len, io->off);
+	if (io->result < 0)
+		io->result = -errno;
+	return NULL;
+}
+
+void kernel_io_start(struct kernel_io *io, int fd, void *buf, size_t len, int64_t off)
+{
+	*io = (struct kernel_io){ .fd = fd, .buf = buf, .len = len, .off = off };
+	CHECK_EQ(pthread_create(&io->thread, NULL, io_main, io), 0);
+}
+
+int64_t kernel_io_end(struct kernel_io *io)
+{
+	CHECK_EQ(pthread_join(io->thread, NULL), 0);
+	return io->result;
+}
+
+int64_t kernel_now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
