@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BOX_WIDTH  170
+#define BOX_WIDTH  200
 #define BOX_HEIGHT 40
 #define STEP_X	   (BOX_WIDTH + 40)
 #define STEP_Y	   (BOX_HEIGHT + 12)
@@ -23,7 +23,9 @@ static void put_text(FILE *file, const char *text)
 
 static const char *color_of(const struct pdma_function *f)
 {
-	if (f->acs == PDMA_ON && (f->acs_control & PDMA_ACS_REQUEST_REDIRECT))
+	if (f->acs == PDMA_ON &&
+	    (f->acs_control &
+	     (PDMA_ACS_REQUEST_REDIRECT | PDMA_ACS_COMPLETION_REDIRECT | PDMA_ACS_EGRESS_CONTROL)))
 		return "#ffe0b3";
 	if (f->kind != PDMA_FUNCTION_ENDPOINT)
 		return "#eeeeee";
