@@ -13,8 +13,7 @@
 #include "lib/transfer/loopback.h"
 #include "lib/transfer/transfer.h"
 
-/* Look without a break that long, then give the processor away between looks. */
-#define SPIN_NS	 50000
+/* Between looks once spinning is over. */
 #define PAUSE_NS 50000
 
 /* One end: the part of a region that is copied, registered; or memory of another machine. */
@@ -245,7 +244,7 @@ static int reap_nic(struct pdma_transfer *t, int timeout_ms)
 		ret = look(t, t->priv);
 		if (ret || now >= end)
 			return ret;
-		if (now - start > SPIN_NS)
+		if (now - start > PDMAI_SPIN_NS)
 			nanosleep(&pause, NULL);
 	}
 }

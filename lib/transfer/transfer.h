@@ -15,6 +15,12 @@
 /* Slices under way at most. A power of two. */
 #define PDMAI_DEPTH 16
 
+/*
+ * Look for completions without a break that long, then give the processor away between looks: a
+ * sleep costs far more than a small copy.
+ */
+#define PDMAI_SPIN_NS (200ll * 1000)
+
 /* No progress for that long: the device is taken for dead. */
 #define PDMAI_STUCK_NS (30ll * 1000 * 1000 * 1000)
 
@@ -54,6 +60,7 @@ struct pdma_transfer {
 	struct pdma_copy_options opt;
 	const struct pdmai_engine_ops *ops;
 	bool open;
+	bool leg; /* of a staged transfer, which closes it when both are done */
 	void *priv;
 
 	uint64_t submitted, done;
