@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <zlib.h>
 
 #include <cmocka.h>
 
@@ -111,6 +112,41 @@ static void a_tree_without_devices_is_none(void **state)
 	assert_int_equal(pdmai_topo_save(&tree, in("copy")), -ENOENT);
 }
 
+static void make_dir(const char *path)
+{
+	char command[300];
+
+	snprintf(command, sizeof(command), "mkdir -p %s", in(path));
+	assert_int_equal(system(command), 0);
+}
+
+/* Of a machine without a file in /boot, the kernel tells by itself. */
+static void options_come_from_the_running_kernel(void **state)
+{
+	struct pdma_topo *t;
+	gzFile gz;
+
+	make_dir("root/sys/bus/pci/devices");
+	make_dir("root/proc/sys/kernel");
+	assert_int_equal(pdmai_topo_load(&tree, "sys/", &t), 0);
+	assert_int_equal(t->options[PDMAI_OPT_P2PDMA], PDMA_NOT_READ);
+	pdma_topo_destroy(t);
+	put("root/proc/sys/kernel/osrelease", "6.12.1\n");
+	gz = gzopen(in("root/proc/config.gz"), "w");
+	assert_non_null(gz);
+	gzputs(gz, "# a comment\nCONFIG_PCI_P2PDMA=y\n# CONFIG_DMA_SHARED_BUFFER is not set\n"
+		   "CONFIG_INFINIBAND_ON_DEMAND_PAGING=y\n");
+	assert_int_equal(gzclose(gz), Z_OK);
+	assert_int_equal(pdmai_topo_load(&tree, "sys/", &t), 0);
+	assert_int_equal(t->rules.version, PDMAI_VERSION(6, 12));
+	assert_int_equal(t->options[PDMAI_OPT_P2PDMA], PDMA_ON);
+	assert_int_equal(t->options[PDMAI_OPT_DMABUF], PDMA_OFF);
+	/* The longer name does not count for the shorter. */
+	assert_int_equal(t->options[PDMAI_OPT_INFINIBAND], PDMA_OFF);
+	assert_int_equal(t->options[PDMAI_OPT_ODP], PDMA_ON);
+	pdma_topo_destroy(t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -118,6 +154,7 @@ int main(void)
 		cmocka_unit_test(links_do_not_lead_out),
 		cmocka_unit_test(only_files_are_read),
 		cmocka_unit_test(a_tree_without_devices_is_none),
+		cmocka_unit_test(options_come_from_the_running_kernel),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);
