@@ -134,6 +134,40 @@ static void largest_transfer(void **state)
 	assert_bad(g, 1, s, NVME_SC_BAD_FIELD);
 }
 
+/* CC.MPS 4: entries are pages of 64 KiB, a page of entries has 8192 of them. */
+static void larger_pages(void **state)
+{
+	struct rig *g = *state;
+	struct nvme_sqe s = sqe_rw(NVME_READ, 0, 512);
+	unsigned i;
+
+	fill(g);
+	fake_w32(g->dev, NVME_CC, 0);
+	rig_run(g);
+	fake_w32(g->dev, NVME_CC, NVME_CC_EN | 4 << 7 | 6 << 16 | 4 << 20);
+	rig_run(g);
+	assert_int_equal(rig_csts(g), NVME_CSTS_RDY);
+	g->tail[0] = g->head[0] = 0;
+	g->phase[0] = true;
+	memset(g->host + RIG_CQ(0), 0, 16 * sizeof(struct nvme_cqe));
+	/* Queues begin at the start of such pages, too. */
+	assert_int_equal(rig_create_cq(g, 1, 8, 1, BUS(0x21000)) & 0x7ff, NVME_SC_PRP_OFFSET);
+	memset(g->host + RIG_CQ(1), 0, 8 * sizeof(struct nvme_cqe));
+	g->size[1] = 8;
+	g->tail[1] = g->head[1] = 0;
+	g->phase[1] = true;
+	assert_int_equal(rig_create_cq(g, 1, 8, 1, BUS(RIG_CQ(1))), 0);
+	assert_int_equal(rig_create_sq(g, 1, 8, 1, BUS(RIG_SQ(1))), 0);
+	for (i = 0; i < 4; i++)
+		list(g, 0)[i] = DATA((8 - 2 * i) * 0x10000);
+	s.prp1 = DATA(0xc000);
+	assert_sc(g, 1, s, 0);
+	expect_at(g, (uint32_t[]){ 0xc000, 0x80000, 0x60000, 0x40000, 0x20000 },
+		  (uint32_t[]){ 0x4000, 0x10000, 0x10000, 0x10000, 0xc000 }, 5);
+	list(g, 0)[1] += 4096;
+	assert_bad(g, 1, s, NVME_SC_PRP_OFFSET);
+}
+
 /* ---- SGL ---- */
 
 static struct nvme_sgl d(unsigned type, uint64_t addr, uint32_t len)
@@ -281,6 +315,7 @@ int main(void)
 		rig_test(prp_list),
 		rig_test(prp_list_of_lists),
 		rig_test(largest_transfer),
+		rig_test(larger_pages),
 		rig_test(sgl_one_block),
 		rig_test(sgl_segments),
 		rig_test(sgl_without_end),
