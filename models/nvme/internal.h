@@ -70,8 +70,10 @@ struct nvme_ns {
 	unsigned shift; /* log2 of the block size */
 	uint64_t blocks;
 	uint8_t nguid[16], eui64[8];
-	uint8_t *map;	    /* NVME_DIRTY, NVME_UNCORRECTABLE of each block */
-	uint8_t *cache;	    /* as large as the namespace, memory only where dirty */
+	uint8_t *map;	/* NVME_DIRTY, NVME_UNCORRECTABLE of each block */
+	uint8_t *cache; /* as large as the namespace, memory only where used lately */
+	uint8_t *held;	/* chunks that have memory */
+	uint64_t n_held, max_held;
 	uint32_t *dirty_in; /* dirty blocks of each chunk */
 	uint64_t n_chunks;
 	uint64_t dirty, bad; /* blocks */

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * The medium: a file for each namespace, and before it the volatile write cache. The cache is
- * memory as large as the namespace, of which only chunks with newer blocks than the file's are
- * there. All by the worker; the door may call in here with a pointer to guest memory.
+ * memory as large as the namespace, of which only chunks with newer blocks than the file's, and as
+ * many others as the cache is large, are there. All by the worker; the door may call in here with a pointer to guest memory.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -95,8 +95,10 @@ int nvme_ns_open(struct nvme *c, const struct nvme_ns_cfg *cfg)
 	ns->map = sparse(ns->blocks);
 	ns->cache = sparse(ns_bytes(ns));
 	ns->dirty_in = sparse(ns->n_chunks * sizeof(*ns->dirty_in));
+	ns->held = sparse(ns->n_chunks);
+	ns->max_held = c->cache_limit / NVME_CHUNK;
 	make_ids(c, ns);
-	return ns->map && ns->cache && ns->dirty_in ? 0 : -ENOMEM;
+	return ns->map && ns->cache && ns->dirty_in && ns->held ? 0 : -ENOMEM;
 }
 
 void nvme_ns_close(struct nvme_ns *ns)
@@ -107,6 +109,8 @@ void nvme_ns_close(struct nvme_ns *ns)
 		munmap(ns->cache, ns_bytes(ns));
 	if (ns->dirty_in)
 		munmap(ns->dirty_in, ns->n_chunks * sizeof(*ns->dirty_in));
+	if (ns->held)
+		munmap(ns->held, ns->n_chunks);
 	close(ns->fd);
 }
 
@@ -231,11 +235,21 @@ static uint64_t count(const struct nvme_ns *ns, uint64_t b, uint64_t end, uint8_
 	return n;
 }
 
-/* A chunk without newer blocks needs no memory. */
+static void hold_chunk(struct nvme_ns *ns, uint64_t chunk)
+{
+	ns->n_held += !ns->held[chunk];
+	ns->held[chunk] = 1;
+}
+
+/* A chunk without newer blocks needs no memory. It keeps it while there is no need elsewhere. */
 static void forget_chunk(struct nvme_ns *ns, uint64_t chunk)
 {
 	uint64_t pos = chunk * NVME_CHUNK, left = ns_bytes(ns) - pos;
 
+	if (ns->n_held <= ns->max_held || !ns->held[chunk])
+		return;
+	ns->held[chunk] = 0;
+	ns->n_held--;
 	madvise(ns->cache + pos, left < NVME_CHUNK ? left : NVME_CHUNK, MADV_DONTNEED);
 }
 
@@ -254,7 +268,9 @@ static void mark(struct nvme_ns *ns, uint64_t slba, uint64_t n, uint8_t flags)
 		memset(ns->map + b, flags, e - b);
 		ns->dirty += is - was;
 		ns->dirty_in[chunk] += (uint32_t)(is - was);
-		if (was && !ns->dirty_in[chunk])
+		if (is)
+			hold_chunk(ns, chunk);
+		else if (was && !ns->dirty_in[chunk])
 			forget_chunk(ns, chunk);
 	}
 }
