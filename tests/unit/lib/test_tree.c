@@ -44,7 +44,7 @@ static int set_up(void **state)
 	assert_non_null(mkdtemp(dir));
 	assert_int_equal(mkdir(in("root"), 0755), 0);
 	put("secret", "secret\n");
-	put("root/plain", "text\n\n");
+	put("root/plain", "wide\n\n");
 	assert_int_equal(pdmai_tree_open(&tree, in("root")), 0);
 	return 0;
 }
@@ -65,9 +65,9 @@ static void text_is_read(void **state)
 	char text[8] = "old";
 
 	assert_int_equal(pdmai_tree_text(&tree, text, sizeof(text), "plain"), 0);
-	assert_string_equal(text, "text\n");
+	assert_string_equal(text, "wide\n");
 	assert_int_equal(pdmai_tree_text(&tree, text, 3, "%s", "plain"), 0);
-	assert_string_equal(text, "te");
+	assert_string_equal(text, "wi");
 	assert_int_equal(pdmai_tree_text(&tree, text, sizeof(text), "none"), -ENOENT);
 	assert_string_equal(text, "");
 }
