@@ -2,7 +2,8 @@
 /*
  * The medium: a file for each namespace, and before it the volatile write cache. The cache is
  * memory as large as the namespace, of which only chunks with newer blocks than the file's, and as
- * many others as the cache is large, are there. All by the worker; the door may call in here with a pointer to guest memory.
+ * many others as the cache is large, are there. All by the worker; the door may call in here with
+ * a pointer to guest memory.
  */
 #include <errno.h>
 #include <fcntl.h>
