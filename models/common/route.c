@@ -139,7 +139,9 @@ static uint64_t window_gpa_locked(struct mdl_device *dev, struct mdl_window *w)
 
 	if (gpa != MDL_GPA_UNKNOWN)
 		return gpa;
-	if (mdl_vtd_translate(dev->node, &dev->iommu, w->first, !(w->prot & MDL_PROT_READ), &gpa))
+	/* QEMU announces every window as readable, also what the guest mapped for writing only. */
+	if (mdl_vtd_translate(dev->node, &dev->iommu, w->first, false, &gpa) &&
+	    mdl_vtd_translate(dev->node, &dev->iommu, w->first, true, &gpa))
 		gpa = MDL_GPA_NONE;
 	w->gpa = gpa;
 	return gpa;
