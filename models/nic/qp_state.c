@@ -227,6 +227,13 @@ static uint8_t apply_locked(struct nic_cmd *c, const struct transition *t, struc
 	return NIC_OK;
 }
 
+/* Something may wait for the new state. On the way up nothing does: no request was taken yet. */
+static bool wants_run(const struct transition *t)
+{
+	return t->to != NIC_QPS_INIT && t->to != NIC_QPS_RTR &&
+	       !(t->from >> NIC_QPS_RTR & 1 && t->to == NIC_QPS_RTS);
+}
+
 uint8_t nic_cmd_modify_qp(struct nic_cmd *c)
 {
 	const struct transition *t = find(c->opcode);
@@ -243,7 +250,7 @@ uint8_t nic_cmd_modify_qp(struct nic_cmd *c)
 	pthread_mutex_unlock(&qp->rsp.lock);
 	pthread_mutex_unlock(&qp->req.lock);
 	nic_epoch_leave(&c->nic->cmd_epoch);
-	if (!st)
+	if (!st && wants_run(t))
 		nic_qp_kick(qp);
 	return st;
 }
