@@ -9,6 +9,7 @@
 #include "models/nic/doorbell.h"
 #include "models/nic/internal.h"
 #include "models/nic/mmio.h"
+#include "models/nic/sig.h"
 
 #define CI_MASK	       0xffffffu
 #define CQ_SYN_OVERRUN 1
@@ -30,6 +31,13 @@ enum {
 	CQE_QPN = 56,
 	CQE_WQE = 60,
 	CQE_OWN = 63,
+	/* of a signature error: halves lie apart */
+	CQE_SIG_UPPER = 16,
+	CQE_SIG_LOWER = 24,
+	CQE_SIG_SYNDROME = 32,
+	CQE_SIG_DOMAIN = 35,
+	CQE_SIG_KEY = 36,
+	CQE_SIG_OFFSET = 40,
 };
 
 static bool is_error(const struct nic_cqe *e)
@@ -44,6 +52,20 @@ static void fill_ud(uint8_t *p, const struct nic_cqe *e)
 	p[CQE_SLID] = (uint8_t)(e->slid >> 8);
 	p[CQE_SLID + 1] = (uint8_t)e->slid;
 	p[CQE_ML_PATH] = e->mlpath;
+}
+
+static void fill_sig(uint8_t *p, const struct nic_sig_err *e)
+{
+	memset(p, 0, 64);
+	mlx5_set32(p, CQE_SIG_UPPER, (uint32_t)(e->expected >> 32));
+	mlx5_set32(p, CQE_SIG_UPPER + 4, (uint32_t)(e->actual >> 32));
+	mlx5_set32(p, CQE_SIG_LOWER, (uint32_t)e->expected);
+	mlx5_set32(p, CQE_SIG_LOWER + 4, (uint32_t)e->actual);
+	p[CQE_SIG_SYNDROME] = (uint8_t)(e->syndrome >> 8);
+	p[CQE_SIG_DOMAIN] = e->domain;
+	mlx5_set32(p, CQE_SIG_KEY, e->key);
+	mlx5_set64(p, CQE_SIG_OFFSET, e->offset);
+	p[CQE_OWN] = NIC_CQE_SIG_ERR << 4;
 }
 
 /* The 64 bytes but the owner bit. */
@@ -188,7 +210,10 @@ static int post_locked(struct nic_cq *cq, const struct nic_cqe *e)
 	if (!cq->ignore_overrun && !room_locked(cq, 1))
 		return fail_locked(cq, NIC_CQ_OVERRUN, -ENOSPC);
 	memset(whole, 0, sizeof(whole));
-	fill(cq->nic, p, e);
+	if (e->sig)
+		fill_sig(p, e->sig);
+	else
+		fill(cq->nic, p, e);
 	scatter(cq, e, whole, p);
 	r = write_locked(cq, whole, p);
 	if (r)

@@ -9,6 +9,7 @@
 
 struct nic;
 struct nic_eq;
+struct nic_sig_err;
 
 /* High nibble of a CQE's last byte. */
 enum nic_cqe_op {
@@ -59,6 +60,7 @@ struct nic_cqe {
 	uint32_t byte_cnt;
 	uint32_t srqn; /* 0 when the QP has its own receive queue */
 	uint16_t wqe_counter;
+	const struct nic_sig_err *sig; /* of NIC_CQE_SIG_ERR */
 	uint8_t inline_len; /* bytes scattered into the CQE itself: 0, or up to 32 (64) */
 	const void *inline_data;
 };

@@ -12,6 +12,7 @@
 
 struct nic;
 struct nic_qp;
+struct nic_sig;
 
 enum nic_mkey_mode { /* as in the context's access mode, five bits */
 		     NIC_MKEY_PA = 0,
@@ -67,7 +68,8 @@ struct nic_mkey {
 		struct nic_klm *klm;
 		void *xlt;
 	};
-	uint8_t psv_bsf[64]; /* kept for QUERY_MKEY; signatures are absent */
+	bool sig_on;	     /* blocks have signatures: all access goes by sig.c */
+	struct nic_sig *sig; /* or NULL: the key can't have them */
 };
 
 /* Key of an entry that is no range but tells of those after it: a repeat block. */

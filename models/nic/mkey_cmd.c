@@ -10,6 +10,7 @@
 #include "models/nic/handlers.h"
 #include "models/nic/internal.h"
 #include "models/nic/newobj.h"
+#include "models/nic/sig.h"
 #include "models/nic/syndrome.h"
 #include "models/nic/umem.h"
 
@@ -74,7 +75,9 @@ static uint8_t check_mode(struct nic_cmd *c, const uint8_t *ctx)
 	/* All of memory, or raw addresses, are not for user contexts. */
 	if (c->uid && (mode == NIC_MKEY_PA || mode == NIC_MKEY_MEMIC))
 		return nic_fail(c, NIC_BAD_PARAM, SYN_UID_FORBIDDEN);
-	if (mlx5_get(ctx, MLX5_MKC_BSF_EN))
+	/* Signatures only; with encryption it would be twice as large. */
+	if (mlx5_get(ctx, MLX5_MKC_BSF_EN) &&
+	    (mode != NIC_MKEY_KLM || mlx5_get(ctx, MLX5_MKC_BSF_OCTWORD_SIZE) != NIC_SIG_BSF / 16))
 		return nic_fail(c, NIC_BAD_PARAM, SYN_ABSENT);
 	return NIC_OK;
 }
@@ -202,8 +205,28 @@ static void fill_from(struct nic_mkey *mk, struct nic_cmd *c, const uint8_t *ctx
 	pthread_rwlock_init(&mk->lock, NULL);
 }
 
+static uint64_t sig_bytes(const uint8_t *ctx)
+{
+	return mlx5_get(ctx, MLX5_MKC_BSF_EN) ? sizeof(struct nic_sig) : 0;
+}
+
+/* Room for what a registration will say of signatures. */
+static uint8_t make_sig(struct nic_cmd *c, struct nic_mkey *mk, const uint8_t *ctx)
+{
+	if (!mlx5_get(ctx, MLX5_MKC_BSF_EN))
+		return NIC_OK;
+	mk->sig = calloc(1, sizeof(*mk->sig));
+	if (!mk->sig)
+		return nic_fail(c, NIC_NO_RES, SYN_BUDGET);
+	pthread_mutex_init(&mk->sig->lock, NULL);
+	return NIC_OK;
+}
+
 void nic_mkey_free(struct nic *nic, struct nic_mkey *mk)
 {
+	if (mk->sig)
+		pthread_mutex_destroy(&mk->sig->lock);
+	free(mk->sig);
 	pthread_rwlock_destroy(&mk->lock);
 	free(mk->xlt);
 	nic_obj_drop(nic, mk);
@@ -221,11 +244,14 @@ uint8_t nic_cmd_create_mkey(struct nic_cmd *c)
 		actual = 0;
 	st = check(c, ctx, actual);
 	if (!st)
-		st = nic_obj_new(c, NIC_T_MKEY, sizeof(*mk), list_bytes(list_octo(ctx)), &mk);
+		st = nic_obj_new(c, NIC_T_MKEY, sizeof(*mk),
+				 list_bytes(list_octo(ctx)) + sig_bytes(ctx), &mk);
 	if (st)
 		return st;
 	fill_from(mk, c, ctx);
-	st = load_list(c, mk, actual);
+	st = make_sig(c, mk, ctx);
+	if (!st)
+		st = load_list(c, mk, actual);
 	if (st) {
 		nic_mkey_free(c->nic, mk);
 		return st;
@@ -267,6 +293,8 @@ static void show(const struct nic_mkey *mk, uint8_t *ctx)
 	mlx5_set(ctx, MLX5_MKC_LEN, mk->len);
 	mlx5_set(ctx, MLX5_MKC_TRANSLATIONS_OCTWORD_SIZE, mk->cap_octo);
 	mlx5_set(ctx, MLX5_MKC_LOG_PAGE_SIZE, mk->log_page);
+	mlx5_set(ctx, MLX5_MKC_BSF_EN, mk->sig_on);
+	mlx5_set(ctx, MLX5_MKC_BSF_OCTWORD_SIZE, mk->sig ? NIC_SIG_BSF / 16 : 0);
 }
 
 uint8_t nic_cmd_query_mkey(struct nic_cmd *c)

@@ -24,6 +24,7 @@ enum {
 	A_SRA = 1u << 8,
 	A_RRA = 1u << 9,
 	A_PM = 1u << 10,
+	A_DRAIN = 1u << 11,
 	A_RETRY = 1u << 12,
 	A_RNR_RETRY = 1u << 13,
 	A_TIMEOUT = 1u << 14,
@@ -217,6 +218,8 @@ static uint8_t apply_locked(struct nic_cmd *c, const struct transition *t, struc
 	if (!atomic_compare_exchange_strong(&qp->state, &old, t->to))
 		return nic_fail(c, NIC_BAD_QP_STATE, SYN_QP_STATE);
 	qp->attr = next;
+	if (what & A_DRAIN)
+		qp->drain_sigerr = mlx5_get(c->in + QPC_OFF, MLX5_QPC_DRAIN_SIGERR);
 	if (t->to == NIC_QPS_RESET) {
 		nic_req_reset(qp);
 		nic_rsp_reset(qp);

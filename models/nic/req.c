@@ -10,6 +10,7 @@
 #include "hw/mlx5_bits.h"
 #include "models/nic/data.h"
 #include "models/nic/reqint.h"
+#include "models/nic/sig.h"
 
 #define SLICE_BYTES (256u << 10)
 #define SLICE_WQES  64u
@@ -134,8 +135,8 @@ static bool is_request_reply(uint8_t op)
 
 static bool is_local(const struct nic_qp *qp, uint8_t op)
 {
-	return op == NIC_OP_NOP || op == NIC_OP_UMR || qp->type == NIC_QP_UD ||
-	       qp->type == NIC_QP_QP0 || qp->type == NIC_QP_QP1;
+	return op == NIC_OP_NOP || op == NIC_OP_UMR || op == NIC_OP_SET_PSV ||
+	       qp->type == NIC_QP_UD || qp->type == NIC_QP_QP0 || qp->type == NIC_QP_QP1;
 }
 
 static struct nic_dc_peer dc_peer(const struct nic_swqe *w)
@@ -349,6 +350,7 @@ static enum nic_xlt map_local(struct run *x, const struct nic_inflight *e, uint6
 
 	nic_qp_ctx(x->qp, is_request_reply(e->opcode) ? NIC_ACC_LOCAL_WRITE : NIC_ACC_LOCAL_READ,
 		   &c);
+	c.sender = true;
 	nic_iov_init(v, &x->qp->dma);
 	r = nic_xlt_sges(v, &c, x->w.sge, x->w.n_sge, off, len, f);
 	if (r || v->len == len)
@@ -501,6 +503,8 @@ static enum step local_request(struct run *x)
 
 	if (x->w.opcode == NIC_OP_UMR)
 		nic_umr_run(qp, &x->w, &out);
+	else if (x->w.opcode == NIC_OP_SET_PSV)
+		nic_sig_set_psv(qp, &x->w, &out);
 	else if (x->w.opcode != NIC_OP_NOP)
 		nic_ud_send(qp, &x->w, &out);
 	x->bytes -= x->w.len < x->bytes ? x->w.len : x->bytes;

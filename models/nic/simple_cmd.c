@@ -71,7 +71,7 @@ uint8_t nic_cmd_dealloc_td(struct nic_cmd *c)
 	return dealloc(c, NIC_T_TD);
 }
 
-/* Signature protection is absent: the numbers exist because drivers ask for them. */
+/* States of signatures: nothing but numbers, for keys keep what they need themselves (sig.c). */
 uint8_t nic_cmd_create_psv(struct nic_cmd *c)
 {
 	uint32_t n = (uint32_t)mlx5_get(c->in, MLX5_CREATE_PSV_IN_NUM_PSV), i;

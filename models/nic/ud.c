@@ -335,6 +335,7 @@ void nic_ud_send(struct nic_qp *qp, const struct nic_swqe *w, struct nic_outcome
 	if (w->len > UD_MTU)
 		return;
 	nic_qp_ctx(qp, NIC_ACC_LOCAL_READ, &c);
+	c.sender = true;
 	nic_iov_init(&v, &qp->dma);
 	x = nic_xlt_sges(&v, &c, w->sge, w->n_sge, 0, w->len, &ret->fault);
 	if (!x && v.len != w->len)

@@ -9,6 +9,7 @@
 #include "hw/mlx5_bits.h"
 #include "hw/mlx5_ctx.h"
 #include "models/nic/data.h"
+#include "models/nic/sig.h"
 
 #define CTRL_LEN    48u
 #define MKC_LEN	    64u
@@ -28,6 +29,8 @@ enum {
 	M_START = 1 << 6,
 	M_PD = 1 << 7,
 	M_RINVAL = 1 << 8,
+	M_SIG_COUNT = 1 << 9,
+	M_BSF = 1 << 12,
 	M_KEY = 1 << 13,
 	M_QPN = 1 << 14,
 	M_LR = 1 << 17,
@@ -45,7 +48,7 @@ struct umr {
 	uint32_t rest_len;
 	uint8_t flags;
 	uint64_t mask, offset; /* offset in octowords */
-	uint32_t octo, key;
+	uint32_t octo, key, bsf_octo;
 };
 
 static bool parse(struct nic_qp *qp, const struct nic_swqe *w, struct umr *u)
@@ -62,7 +65,9 @@ static bool parse(struct nic_qp *qp, const struct nic_swqe *w, struct umr *u)
 			   .rest = p + CTRL_LEN + MKC_LEN,
 			   .rest_len = w->umr_len - CTRL_LEN - MKC_LEN,
 			   .key = w->imm };
-	if (u->flags & F_OFFSET)
+	if (!(u->flags & F_OFFSET))
+		u->bsf_octo = mlx5_get32(p, 4) & 0xffff;
+	else
 		u->offset = (uint64_t)mlx5_get32(p, 16) << 16 | (mlx5_get32(p, 4) & 0xffff);
 	return true;
 }
@@ -223,6 +228,29 @@ static enum nic_xlt apply_list(const struct umr *u, struct nic_mkey *mk, struct 
 	return x;
 }
 
+/*
+ * The signatures' part, which follows an inline list. Return: false if it can't be, and then
+ * nothing changed.
+ */
+static bool apply_sig(const struct umr *u, struct nic_mkey *mk)
+{
+	uint64_t at = (uint64_t)u->octo * OCTO;
+	bool on = mlx5_get(u->mkc, MLX5_MKC_BSF_EN);
+
+	if (!u->bsf_octo && (!(u->mask & M_BSF) || (!on && !mk->sig)))
+		return true;
+	if (!mk->sig ||
+	    (u->bsf_octo && (!(u->flags & F_INLINE) || u->bsf_octo * OCTO != NIC_SIG_BSF ||
+			     at > u->rest_len || u->rest_len - at < NIC_SIG_BSF)))
+		return false;
+	if (u->bsf_octo && !nic_sig_load(mk->sig, u->rest + at))
+		return false;
+	mk->sig_on = (u->mask & M_BSF ? on : mk->sig_on) && nic_sig_active(mk->sig);
+	if (u->bsf_octo || u->mask & M_SIG_COUNT)
+		atomic_store(&mk->sig->reported, false);
+	return true;
+}
+
 static void run_locked(const struct umr *u, struct nic_mkey *mk, struct nic_outcome *ret)
 {
 	enum nic_xlt x;
@@ -236,6 +264,10 @@ static void run_locked(const struct umr *u, struct nic_mkey *mk, struct nic_outc
 	}
 	if (x) {
 		ret->syndrome = x == NIC_XLT_RANGE ? NIC_S_MW_BIND : NIC_S_LOCAL_PROT;
+		return;
+	}
+	if (!apply_sig(u, mk)) {
+		ret->syndrome = NIC_S_MW_BIND;
 		return;
 	}
 	apply_context(u, mk);

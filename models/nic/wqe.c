@@ -150,6 +150,7 @@ static int parse_op(const struct nic_qp *qp, struct cursor *c, struct nic_swqe *
 	case NIC_OP_NOP:
 		return 0;
 	case NIC_OP_UMR:
+	case NIC_OP_SET_PSV:
 		w->umr = c->p;
 		w->umr_len = (uint32_t)(c->end - c->p);
 		return 0;
@@ -182,6 +183,7 @@ static bool op_allowed(uint8_t type, uint8_t op)
 	case NIC_OP_NOP:
 		return true;
 	case NIC_OP_UMR:
+	case NIC_OP_SET_PSV:
 		return type != NIC_QP_UD && type != NIC_QP_QP0 && type != NIC_QP_QP1;
 	case NIC_OP_SEND:
 	case NIC_OP_SEND_IMM:
@@ -221,7 +223,7 @@ int nic_wqe_parse(const struct nic_qp *qp, const uint8_t *p, unsigned n, uint16_
 		w->srqn = mlx5_get32(x, 0) & 0xffffff;
 	}
 	if (has_av(qp) && w->opcode != NIC_OP_NOP && w->opcode != NIC_OP_UMR &&
-	    parse_av(&c, &w->av))
+	    w->opcode != NIC_OP_SET_PSV && parse_av(&c, &w->av))
 		return -EINVAL;
 	return parse_op(qp, &c, w);
 }

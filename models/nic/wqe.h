@@ -27,6 +27,7 @@ enum nic_opcode {
 	NIC_OP_READ = 0x10,
 	NIC_OP_CAS = 0x11,
 	NIC_OP_FADD = 0x12,
+	NIC_OP_SET_PSV = 0x20,
 	NIC_OP_UMR = 0x25,
 };
 
@@ -60,7 +61,7 @@ struct nic_swqe {
 	uint64_t raddr;
 	uint64_t swap_add, compare;
 	struct nic_av av;
-	const uint8_t *umr; /* UMR: what follows the control segment ... */
+	const uint8_t *umr; /* UMR, SET_PSV: what follows the control segment ... */
 	uint32_t umr_len;
 	uint64_t len; /* of all pieces */
 	unsigned n_sge;

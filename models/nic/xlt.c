@@ -10,6 +10,7 @@
 
 #include "models/nic/internal.h"
 #include "models/nic/memic.h"
+#include "models/nic/sig.h"
 
 #define MAX_DEPTH 4
 #define MAX_STEPS (1u << 20) /* entries of lists looked at for one translation, at all depths */
@@ -19,7 +20,7 @@ void nic_iov_init(struct nic_iov *v, const struct mdl_dma *dma)
 {
 	v->dma = *dma;
 	v->len = 0;
-	v->n = v->n_held = 0;
+	v->n = v->n_held = v->n_sig = 0;
 	v->special = false;
 	v->cls = MDL_DATA;
 	v->writing = NULL;
@@ -48,7 +49,7 @@ static bool add_seg(struct nic_iov *v, int space, uint64_t addr, uint64_t len)
 						   .len = len,
 						   .space = (enum mdl_space)space };
 	}
-	v->special |= space == NIC_SPACE_HOST || space == NIC_SPACE_NULL;
+	v->special |= space >= NIC_SPACE_HOST;
 	v->len += len;
 	return true;
 }
@@ -113,6 +114,7 @@ struct walk {
 	unsigned depth;
 	uint32_t steps;
 	bool full;
+	bool in_sig; /* below a key that has signatures */
 };
 
 static enum nic_xlt walk_key(struct walk *w, uint32_t key, uint64_t va, uint64_t len);
@@ -309,8 +311,70 @@ static enum nic_xlt walk_klm(struct walk *w, const struct nic_mkey *mk, uint64_t
 	return !r && len && !w->full ? NIC_XLT_RANGE : r;
 }
 
-static enum nic_xlt walk_mkey(struct walk *w, const struct nic_mkey *mk, uint64_t va, uint64_t len)
+/* Index of the key in the list's own list; NIC_IOV_SIGS when that is full. */
+static unsigned sig_slot(struct nic_iov *v, struct nic_mkey *mk)
 {
+	unsigned i;
+
+	for (i = 0; i < v->n_sig; i++)
+		if (v->sig[i] == mk)
+			return i;
+	if (i < NIC_IOV_SIGS)
+		v->sig[v->n_sig++] = mk;
+	return i;
+}
+
+/* Have the memory's keys held and its pages present. The pieces themselves sig.c finds again. */
+static enum nic_xlt touch(struct walk *w, const struct nic_mkey *mk, uint64_t off, uint64_t len)
+{
+	struct nic_iov *v = w->v;
+	uint64_t total = v->len;
+	unsigned n = v->n;
+	bool special = v->special;
+	struct mdl_seg last = { 0 };
+	enum nic_xlt r;
+
+	if (n)
+		last = v->seg[n - 1];
+	w->in_sig = true;
+	r = walk_klm(w, mk, mk->start + off, len);
+	w->in_sig = false;
+	if (n)
+		v->seg[n - 1] = last;
+	v->n = n;
+	v->len = total;
+	v->special = special;
+	return r;
+}
+
+/* Blocks with signatures: one piece, whose bytes are made when it is copied. */
+static enum nic_xlt walk_sig(struct walk *w, struct nic_mkey *mk, uint64_t va, uint64_t len)
+{
+	uint64_t off = va - mk->start, mem, mem_len, n;
+	enum nic_xlt r = NIC_XLT_OK;
+	unsigned slot;
+
+	if (!nic_sig_range_ok(mk, va, len))
+		return NIC_XLT_RANGE;
+	if (w->in_sig || w->v->writing)
+		return NIC_XLT_DEPTH;
+	slot = sig_slot(w->v, mk);
+	w->full = slot == NIC_IOV_SIGS;
+	w->v->sig_ctx = w->c;
+	for (; !r && len && !w->full; off += n, len -= n) {
+		n = nic_sig_block(mk, off, &mem, &mem_len);
+		n = n < len ? n : len;
+		r = touch(w, mk, mem, mem_len);
+		if (!r && !w->full)
+			w->full = !add_seg(w->v, NIC_SPACE_SIG + (int)slot, off, n);
+	}
+	return r;
+}
+
+static enum nic_xlt walk_mkey(struct walk *w, struct nic_mkey *mk, uint64_t va, uint64_t len)
+{
+	if (__builtin_expect(mk->sig_on, 0))
+		return walk_sig(w, mk, va, len);
 	if (!range_ok(mk, va, len))
 		return NIC_XLT_RANGE;
 	if (mk->log_page > 63)
@@ -370,6 +434,15 @@ enum nic_xlt nic_xlt_range(struct nic_iov *v, const struct nic_access_ctx *c, ui
 	return walk_key(&w, key, va, len);
 }
 
+enum nic_xlt nic_xlt_raw(struct nic_iov *v, const struct nic_access_ctx *c,
+			 const struct nic_mkey *mk, uint64_t off, uint64_t len)
+{
+	struct nic_fault f;
+	struct walk w = { .v = v, .c = *c, .f = &f, .in_sig = true };
+
+	return walk_klm(&w, mk, mk->start + off, len);
+}
+
 enum nic_xlt nic_xlt_check(const struct nic_access_ctx *c, uint32_t key, uint64_t va, uint64_t len)
 {
 	struct nic_mkey *mk;
@@ -382,7 +455,7 @@ enum nic_xlt nic_xlt_check(const struct nic_access_ctx *c, uint32_t key, uint64_
 		return NIC_XLT_KEY;
 	pthread_rwlock_rdlock(&mk->lock);
 	r = check_key(mk, c, key);
-	if (!r && !range_ok(mk, va, len))
+	if (!r && !(mk->sig_on ? nic_sig_range_ok(mk, va, len) : range_ok(mk, va, len)))
 		r = NIC_XLT_RANGE;
 	pthread_rwlock_unlock(&mk->lock);
 	return r;
@@ -438,6 +511,11 @@ void nic_iov_part(const struct nic_iov *v, uint64_t off, uint64_t len, struct ni
 	unsigned i;
 
 	nic_iov_init(out, &v->dma);
+	if (v->n_sig) {
+		out->n_sig = v->n_sig;
+		out->sig_ctx = v->sig_ctx;
+		memcpy(out->sig, v->sig, sizeof(out->sig));
+	}
 	for (i = 0; i < v->n && len; i++) {
 		struct mdl_seg s = v->seg[i];
 
@@ -504,6 +582,43 @@ static enum nic_copy copy_door(struct nic_iov *dst, const struct mdl_seg *d, uns
 	return side_of(dst, src);
 }
 
+static bool is_sig(const struct mdl_seg *s)
+{
+	return (int)s->space >= NIC_SPACE_SIG;
+}
+
+/* Not beyond the block the piece begins in. */
+static uint64_t within_block(const struct nic_iov *v, const struct mdl_seg *s, uint64_t n)
+{
+	uint64_t mem, mem_len, left;
+
+	if (!is_sig(s))
+		return n;
+	left = nic_sig_block(v->sig[(int)s->space - NIC_SPACE_SIG], s->addr, &mem, &mem_len);
+	return left < n ? left : n;
+}
+
+/* A piece with signatures on a side, at most *n long, by way of a buffer. *n: what was copied. */
+static enum nic_copy copy_sig(struct nic_iov *dst, const struct mdl_seg *d, struct nic_iov *src,
+			      const struct mdl_seg *s, uint64_t *n)
+{
+	uint8_t buf[NIC_SIG_BLOCK + NIC_SIG_LEN];
+	struct mdl_seg host = { .addr = (uintptr_t)buf, .space = (enum mdl_space)NIC_SPACE_HOST };
+	enum nic_copy r;
+
+	*n = within_block(dst, d, within_block(src, s, *n));
+	host.len = *n;
+	if (is_sig(s))
+		r = nic_sig_read(src, (unsigned)s->space - NIC_SPACE_SIG, s->addr, *n, buf);
+	else
+		r = copy_piece(dst, &host, src, s, *n);
+	if (r)
+		return r;
+	if (is_sig(d))
+		return nic_sig_write(dst, (unsigned)d->space - NIC_SPACE_SIG, d->addr, *n, buf);
+	return copy_piece(dst, d, src, &host, *n);
+}
+
 static enum nic_copy copy_special(struct nic_iov *dst, struct nic_iov *src)
 {
 	struct mdl_seg d = { 0 }, s = { 0 };
@@ -519,9 +634,12 @@ static enum nic_copy copy_special(struct nic_iov *dst, struct nic_iov *src)
 		n = d.len < s.len ? d.len : s.len;
 		if (!n)
 			break;
+		if (is_sig(&d) || is_sig(&s))
+			r = copy_sig(dst, &d, src, &s, &n);
+		else
+			r = copy_piece(dst, &d, src, &s, n);
 		d.len -= n;
 		s.len -= n;
-		r = copy_piece(dst, &d, src, &s, n);
 		if ((int)r < 0)
 			r = copy_door(dst, &(struct mdl_seg){ d.addr, n, d.space }, 1, src,
 				      &(struct mdl_seg){ s.addr, n, s.space }, 1);

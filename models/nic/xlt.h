@@ -16,21 +16,12 @@
 
 #define NIC_IOV_SEGS 160u
 #define NIC_IOV_KEYS 48u
+#define NIC_IOV_SIGS 4u /* different keys with signatures */
 
 /* Values of mdl_seg.space beside the door's own. */
 #define NIC_SPACE_HOST 16 /* addr is a pointer into the model's memory */
 #define NIC_SPACE_NULL 17 /* reads as zero, swallows writes */
-
-struct nic_iov {
-	struct mdl_dma dma;
-	uint64_t len;
-	unsigned n, n_held;
-	bool special; /* has pieces that are not the door's */
-	struct mdl_seg seg[NIC_IOV_SEGS];
-	struct nic_mkey *held[NIC_IOV_KEYS];
-	enum mdl_class cls;		/* of what is read from it; MDL_DATA unless set */
-	const struct nic_mkey *writing; /* the caller holds this one for writing; or NULL */
-};
+#define NIC_SPACE_SIG  18 /* and NIC_IOV_SIGS - 1 more: addr is an offset on the wire of sig[i] */
 
 /* On whose behalf, and for what. */
 struct nic_access_ctx {
@@ -38,7 +29,21 @@ struct nic_access_ctx {
 	uint32_t pd, qpn;
 	bool rlky;	/* may use the reserved key */
 	bool any_pd;	/* keys of all protection domains */
+	bool sender;	/* the requester's own memory */
 	uint8_t access; /* enum nic_access bits, all of them needed */
+};
+
+struct nic_iov {
+	struct mdl_dma dma;
+	uint64_t len;
+	unsigned n, n_held, n_sig;
+	bool special; /* has pieces that are not the door's */
+	struct mdl_seg seg[NIC_IOV_SEGS];
+	struct nic_mkey *held[NIC_IOV_KEYS];
+	enum mdl_class cls;		/* of what is read from it; MDL_DATA unless set */
+	const struct nic_mkey *writing; /* the caller holds this one for writing; or NULL */
+	struct nic_mkey *sig[NIC_IOV_SIGS];
+	struct nic_access_ctx sig_ctx; /* valid with n_sig: who accesses those */
 };
 
 /* Start an empty list for transfers through the door dma (copied). */
@@ -56,6 +61,10 @@ enum nic_xlt nic_xlt_check(const struct nic_access_ctx *c, uint32_t key, uint64_
  */
 enum nic_xlt nic_xlt_range(struct nic_iov *v, const struct nic_access_ctx *c, uint32_t key,
 			   uint64_t va, uint64_t len, struct nic_fault *f);
+
+/* For sig.c: bytes [off, off + len) of the memory of a key that has signatures. */
+enum nic_xlt nic_xlt_raw(struct nic_iov *v, const struct nic_access_ctx *c,
+			 const struct nic_mkey *mk, uint64_t off, uint64_t len);
 
 /* The same for bytes [off, off + len) of a scatter list, which must be that long. */
 enum nic_xlt nic_xlt_sges(struct nic_iov *v, const struct nic_access_ctx *c,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "datarig.h"
 #include "models/nic/dct.h"
+#include "models/nic/sig.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -188,6 +189,7 @@ int mdl_dma_copyv(struct mdl_dma *dd, const struct mdl_seg *d, unsigned nd, stru
 int nic_cq_post(struct nic_cq *cq, const struct nic_cqe *e)
 {
 	static uint8_t kept[4096][64];
+	static struct nic_sig_err kept_sig[4096];
 
 	if (rig_logged == 4096)
 		return 0;
@@ -195,6 +197,10 @@ int nic_cq_post(struct nic_cq *cq, const struct nic_cqe *e)
 	if (e->inline_len) {
 		memcpy(kept[rig_logged], e->inline_data, e->inline_len);
 		rig_log[rig_logged].e.inline_data = kept[rig_logged];
+	}
+	if (e->sig) {
+		kept_sig[rig_logged] = *e->sig;
+		rig_log[rig_logged].e.sig = &kept_sig[rig_logged];
 	}
 	rig_logged++;
 	return 0;
@@ -410,6 +416,7 @@ static void free_object(struct nic_obj *o)
 		free(qp->rcq);
 	} else if (o->type == NIC_T_MKEY) {
 		free(((struct nic_mkey *)o)->xlt);
+		free(((struct nic_mkey *)o)->sig);
 	} else {
 		nic_buf_fini(&((struct nic_srq *)o)->buf);
 		free(((struct nic_srq *)o)->cq);
