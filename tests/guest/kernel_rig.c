@@ -276,3 +276,49 @@ int64_t kernel_now_ms(void)
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	return t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
+
+static void wait_in_flight(const char *disk)
+{
+	unsigned long reads = 0, writes;
+	char text[64];
+
+	while (!reads) {
+		CHECK_EQ(pdmai_attr_get(text, sizeof(text), PDMAI_SYSFS "/block/%s/inflight",
+					disk + 5),
+			 0);
+		CHECK_EQ(sscanf(text, "%lu %lu", &reads, &writes), 2);
+		nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+	}
+}
+
+int kernel_hold_pages(struct kernel_rig *r, struct kernel_io *io, uint64_t seed)
+{
+	const char *disk = kernel_disk(1);
+	int fd = open(disk, O_RDWR | O_DIRECT | O_CLOEXEC);
+
+	CHECK(fd >= 0);
+	kit_pattern_fill(r->mem, MIB, seed, 0);
+	kit_pattern_fill(r->mem + KERNEL_TO, MIB, ~seed, 0);
+	CHECK_EQ(pwrite(fd, r->mem, MIB, 0), MIB);
+	kernel_disk_stall(r, true);
+	kernel_io_start(io, fd, r->mem + KERNEL_TO, MIB, 0);
+	wait_in_flight(disk);
+	return fd;
+}
+
+void kernel_let_go(struct kernel_rig *r, struct kernel_io *io, int fd)
+{
+	kernel_disk_stall(r, false);
+	CHECK_EQ(kernel_io_end(io), MIB);
+	close(fd);
+}
+
+void kernel_refused(int (*request)(struct kernel_rig *), struct kernel_rig *r, unsigned ms)
+{
+	int64_t start = kernel_now_ms(), took;
+
+	CHECK_EQ(request(r), -ETIMEDOUT);
+	took = kernel_now_ms() - start;
+	printf("# refused after %" PRId64 " ms of %u\n", took, ms);
+	CHECK(took >= ms && took < ms + 3000);
+}

@@ -75,4 +75,15 @@ int64_t kernel_io_end(struct kernel_io *io);
 
 int64_t kernel_now_ms(void);
 
+/*
+ * A read of a MiB at KERNEL_TO, which gets seed's pattern, has reached the disk, and the disk stands
+ * still: the pages are held. Return: the disk.
+ */
+#define KERNEL_TO (96 * MIB)
+int kernel_hold_pages(struct kernel_rig *r, struct kernel_io *io, uint64_t seed);
+/* The transfer ends well; closes the disk. */
+void kernel_let_go(struct kernel_rig *r, struct kernel_io *io, int fd);
+/* The request fails with -ETIMEDOUT after ms milliseconds. */
+void kernel_refused(int (*request)(struct kernel_rig *), struct kernel_rig *r, unsigned ms);
+
 #endif

@@ -23,7 +23,7 @@
 
 #define LONG_MS 5000 /* of the module, and of the header */
 #define FROM	(0 * MIB)
-#define TO	(96 * MIB)
+#define TO	KERNEL_TO
 
 static const uint64_t lens[] = { 4096, 8192, 64 * KIB, 1 * MIB + 4096, 64 * MIB };
 #define N_LENS (sizeof(lens) / sizeof(lens[0]))
@@ -248,43 +248,6 @@ static void memory_comes_and_goes(void)
 	kernel_close(&r);
 }
 
-static void wait_in_flight(const char *disk)
-{
-	unsigned long reads = 0, writes;
-	char text[64];
-
-	while (!reads) {
-		CHECK_EQ(pdmai_attr_get(text, sizeof(text), PDMAI_SYSFS "/block/%s/inflight",
-					disk + 5),
-			 0);
-		CHECK_EQ(sscanf(text, "%lu %lu", &reads, &writes), 2);
-		nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
-	}
-}
-
-/* A read of the disk that has reached the disk, which stands still: the pages are held. */
-static int hold_pages(struct kernel_rig *r, struct kernel_io *io, uint64_t seed)
-{
-	const char *disk = kernel_disk(1);
-	int fd = open(disk, O_RDWR | O_DIRECT | O_CLOEXEC);
-
-	CHECK(fd >= 0);
-	kit_pattern_fill(r->mem + FROM, MIB, seed, 0);
-	kit_pattern_fill(r->mem + TO, MIB, ~seed, 0);
-	CHECK_EQ(pwrite(fd, r->mem + FROM, MIB, 0), MIB);
-	kernel_disk_stall(r, true);
-	kernel_io_start(io, fd, r->mem + TO, MIB, 0);
-	wait_in_flight(disk);
-	return fd;
-}
-
-static void let_go(struct kernel_rig *r, struct kernel_io *io, int fd)
-{
-	kernel_disk_stall(r, false);
-	CHECK_EQ(kernel_io_end(io), MIB);
-	close(fd);
-}
-
 static void *reset_main(void *arg)
 {
 	return (void *)(intptr_t)kernel_reset(arg);
@@ -300,7 +263,7 @@ static void reset_waits_for_a_transfer(void)
 	int fd;
 
 	kernel_open(&r, 20000);
-	fd = hold_pages(&r, &io, 61);
+	fd = kernel_hold_pages(&r, &io, 61);
 	CHECK_EQ(pthread_create(&thread, NULL, reset_main, &r), 0);
 	/* The reset is at work as soon as the mapping is gone. */
 	while (kernel_touch(r.mem))
@@ -313,16 +276,6 @@ static void reset_waits_for_a_transfer(void)
 	CHECK_EQ(kernel_io_end(&io), MIB);
 	close(fd);
 	kernel_close(&r);
-}
-
-static void refused_in_time(int (*request)(struct kernel_rig *), struct kernel_rig *r, unsigned ms)
-{
-	int64_t start = kernel_now_ms(), took;
-
-	CHECK_EQ(request(r), -ETIMEDOUT);
-	took = kernel_now_ms() - start;
-	printf("# refused after %" PRId64 " ms of %u\n", took, ms);
-	CHECK(took >= ms && took < ms + 3000);
 }
 
 static int decode_off(struct kernel_rig *r)
@@ -338,14 +291,14 @@ static void reset_gives_up(void)
 	int fd;
 
 	kernel_open(&r, LONG_MS);
-	fd = hold_pages(&r, &io, 71);
-	refused_in_time(kernel_reset, &r, LONG_MS);
+	fd = kernel_hold_pages(&r, &io, 71);
+	kernel_refused(kernel_reset, &r, LONG_MS);
 	kernel_revoke_ms(300);
-	refused_in_time(kernel_reset, &r, 300);
-	refused_in_time(decode_off, &r, 300);
+	kernel_refused(kernel_reset, &r, 300);
+	kernel_refused(decode_off, &r, 300);
 	/* It goes on working, the transfer too. */
 	CHECK_EQ(kit_pattern_check(r.mem + FROM, MIB, 71, 0, NULL), 0);
-	let_go(&r, &io, fd);
+	kernel_let_go(&r, &io, fd);
 	CHECK_EQ(kit_pattern_check(r.mem + TO, MIB, 71, 0, NULL), 0);
 	CHECK_EQ(kernel_reset(&r), 0);
 	kernel_close(&r);
@@ -359,7 +312,7 @@ static void close_with_a_transfer_under_way(void)
 	int fd;
 
 	kernel_open(&r, 300);
-	fd = hold_pages(&r, &io, 81);
+	fd = kernel_hold_pages(&r, &io, 81);
 	kernel_close_device(&r);
 	CHECK_EQ(kernel_open_device(&r), -ETIMEDOUT);
 	kernel_disk_stall(&r, false);
@@ -511,7 +464,7 @@ static void unbind_with_a_transfer_under_way(void)
 	pid_t pid = start_unbinder(&fd);
 
 	kernel_open(&r, 100);
-	disk = hold_pages(&r, &io, 93);
+	disk = kernel_hold_pages(&r, &io, 93);
 	kernel_close_device(&r);
 	CHECK_EQ(write(fd, "x", 1), 1);
 	nanosleep(&(struct timespec){ .tv_sec = 1 }, NULL);
