@@ -99,6 +99,12 @@ static const struct cap table[] = {
 	G(CQE_VERSION, 1),
 	G(COMPACT_ADDRESS_VECTOR, 1),
 	G(DRAIN_SIGERR, 1),
+	/* block signatures: T10-DIF and CRC32 need no more than SHO */
+	G(SHO, 1),
+	G(SIGERR_CQE, 1),
+	G(SIGERR_DOMAIN_AND_SIG_TYPE, 1),
+	G(SIG_CRC32C, 1),
+	G(SIG_BLOCK_4048, 1),
 	G(SCTR_DATA_CQE, 1),
 	G(ATOMIC, 1),
 	G(IMAICL, 1), /* memory windows */
