@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * From keys and virtual addresses to scatter lists for the DMA door. Owner: data (xlt.c).
+ * From keys and virtual addresses to scatter lists for the DMA door. Owner: data (xlt.c, iov.c).
  *
  * A list (nic_iov) holds the keys it was made from for reading until nic_iov_done: whoever
  * invalidates one of them then knows that no transfer through it goes on.
@@ -50,6 +50,26 @@ struct nic_iov {
 void nic_iov_init(struct nic_iov *v, const struct mdl_dma *dma);
 /* Let the keys go. The list is empty then. */
 void nic_iov_done(struct nic_iov *v);
+
+/* Append a piece, or make the last one longer. Return: false when the list is full. */
+static inline bool nic_iov_add(struct nic_iov *v, int space, uint64_t addr, uint64_t len)
+{
+	struct mdl_seg *last = v->n ? &v->seg[v->n - 1] : NULL;
+
+	if (last && (int)last->space == space &&
+	    (space == NIC_SPACE_NULL || last->addr + last->len == addr)) {
+		last->len += len;
+	} else {
+		if (v->n == NIC_IOV_SEGS)
+			return false;
+		v->seg[v->n++] = (struct mdl_seg){ .addr = addr,
+						   .len = len,
+						   .space = (enum mdl_space)space };
+	}
+	v->special |= space >= NIC_SPACE_HOST;
+	v->len += len;
+	return true;
+}
 
 /* May the range be used as c says? Does not look at pages. */
 enum nic_xlt nic_xlt_check(const struct nic_access_ctx *c, uint32_t key, uint64_t va, uint64_t len);
