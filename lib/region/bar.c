@@ -5,16 +5,55 @@
 #include <linux/vfio.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "lib/region/device.h"
 #include "lib/vfio/vfio.h"
+#include "uapi/peerdma/vfio.h"
+
+/* The answer about one region of a function, with what may follow it. */
+union region_answer {
+	struct vfio_region_info info;
+	char space[512];
+};
+
+static bool is_pages_of(const union region_answer *a, int bar)
+{
+	struct vfio_region_info_cap_type cap;
+
+	if (!(a->info.flags & VFIO_REGION_INFO_FLAG_CAPS) ||
+	    a->info.cap_offset > sizeof(*a) - sizeof(cap))
+		return false;
+	memcpy(&cap, a->space + a->info.cap_offset, sizeof(cap));
+	return cap.header.id == VFIO_REGION_INFO_CAP_TYPE && cap.type == PEERDMA_VFIO_REGION_TYPE &&
+	       cap.subtype == (unsigned)bar;
+}
+
+/* Where a function bound to peerdma_vfio has the BAR a second time, with pages. */
+static bool find_pages(int fd, int bar, uint64_t *ret_off)
+{
+	struct vfio_device_info dev = { .argsz = sizeof(dev) };
+
+	if (ioctl(fd, VFIO_DEVICE_GET_INFO, &dev) < 0)
+		return false;
+	for (unsigned i = VFIO_PCI_NUM_REGIONS; i < dev.num_regions; i++) {
+		union region_answer a = { .info = { .argsz = sizeof(a), .index = i } };
+
+		if (!ioctl(fd, VFIO_DEVICE_GET_REGION_INFO, &a.info) && is_pages_of(&a, bar)) {
+			*ret_off = a.info.offset;
+			return true;
+		}
+	}
+	return false;
+}
 
 int pdmai_bar_init(struct pdmai_backing *b, struct pdmai_device *d, int bar)
 {
 	const struct pdmai_pci_bar *pci = &d->dev->bars[bar];
+	uint64_t off;
 
 	if (!pci->len)
 		return pdmai_fail(ENOENT, "%s has no BAR %d", d->dev->bdf.text, bar);
@@ -30,6 +69,8 @@ int pdmai_bar_init(struct pdmai_backing *b, struct pdmai_device *d, int bar)
 	b->flags |= PDMA_REGION_MAP | PDMA_REGION_DEVICE;
 	if (d->vfio)
 		b->flags |= PDMA_REGION_DMABUF;
+	if (d->vfio && find_pages(pdmai_vfio_device_fd(d->dev), bar, &off))
+		b->flags |= PDMA_REGION_PAGES;
 	return 0;
 }
 
@@ -44,6 +85,9 @@ static int bar_file(struct pdmai_backing *b, int *ret_fd, uint64_t *ret_off, boo
 	*ret_off = 0;
 	if (b->device->vfio) {
 		fd = pdmai_vfio_device_fd(b->device->dev);
+		*ret_fd = fd;
+		if (find_pages(fd, b->bar, ret_off))
+			return 0;
 		if (ioctl(fd, VFIO_DEVICE_GET_REGION_INFO, &info) < 0)
 			return pdmai_fail_errno(errno, "%s: no region for BAR %d", b->bdf, b->bar);
 		if (!(info.flags & VFIO_REGION_INFO_FLAG_MMAP))

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* vfio:BDF/barN - a BAR of a function that is bound to vfio-pci. */
+/* vfio:BDF/barN - a BAR of a function that is bound to vfio-pci or peerdma_vfio. */
 #include "lib/region/device.h"
 #include "lib/region/kinds.h"
 
