@@ -19,8 +19,8 @@ module_param(revoke_ms, uint, 0644);
 MODULE_PARM_DESC(revoke_ms, "How long a reset waits for pages that are held, in milliseconds");
 
 /*
- * Every way to switch the memory off goes through pdv_revoke(), which forgets the answer. The core's
- * lock is tried only: whoever has it may be waiting for a page of our caller's.
+ * Every way to switch the memory off goes through pdv_revoke(), which forgets the answer. The
+ * core's lock is tried only: whoever has it may be waiting for a page of our caller's.
  */
 bool pdv_is_on(struct pdv_device *d)
 {

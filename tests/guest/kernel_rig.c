@@ -277,16 +277,16 @@ int64_t kernel_now_ms(void)
 	return t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
+/* The ninth number of a disk's statistics: requests that it has not answered. */
 static void wait_in_flight(const char *disk)
 {
-	unsigned long reads = 0, writes;
-	char text[64];
+	unsigned long n = 0;
+	char text[256];
 
-	while (!reads) {
-		CHECK_EQ(pdmai_attr_get(text, sizeof(text), PDMAI_SYSFS "/block/%s/inflight",
-					disk + 5),
+	while (!n) {
+		CHECK_EQ(pdmai_attr_get(text, sizeof(text), PDMAI_SYSFS "/block/%s/stat", disk + 5),
 			 0);
-		CHECK_EQ(sscanf(text, "%lu %lu", &reads, &writes), 2);
+		CHECK_EQ(sscanf(text, "%*u %*u %*u %*u %*u %*u %*u %*u %lu", &n), 1);
 		nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
 	}
 }

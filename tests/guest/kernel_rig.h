@@ -76,8 +76,8 @@ int64_t kernel_io_end(struct kernel_io *io);
 int64_t kernel_now_ms(void);
 
 /*
- * A read of a MiB at KERNEL_TO, which gets seed's pattern, has reached the disk, and the disk stands
- * still: the pages are held. Return: the disk.
+ * A read of a MiB at KERNEL_TO, which gets seed's pattern, has reached the disk, and the disk
+ * stands still: the pages are held. Return: the disk.
  */
 #define KERNEL_TO (96 * MIB)
 int kernel_hold_pages(struct kernel_rig *r, struct kernel_io *io, uint64_t seed);

@@ -18,9 +18,9 @@
  * Afterwards the same mapping works again.
  *
  * errno		of what
- * ETIMEDOUT	VFIO_DEVICE_RESET, VFIO_DEVICE_PCI_HOT_RESET, VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY and
- *		its variant with wake-up, pwrite() to the registers of configuration space named
- *		below: a page was still held when the time was over; nothing was done.
+ * ETIMEDOUT	VFIO_DEVICE_RESET, VFIO_DEVICE_PCI_HOT_RESET, VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY
+ *		and its variant with wake-up, pwrite() to the registers of configuration space
+ *		named below: a page was still held when the time was over; nothing was done.
  *		Opening the device: a page is still held by what the last user had started.
  * EINTR	the same requests, when the caller is being killed
  * EINVAL	mmap() beyond the region, or MAP_PRIVATE
