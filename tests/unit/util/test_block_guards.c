@@ -10,13 +10,15 @@
 #include "util/crc32.h"
 #include "util/t10dif.h"
 
+static const char digits[] = "123456789";
+
 static void crc32(void **state)
 {
 	unsigned i;
 
-	assert_int_equal(util_crc32(0, "123456789", 9), 0xcbf43926u);
+	assert_int_equal(util_crc32(0, digits, 9), 0xcbf43926u);
 	for (i = 0; i <= 9; i++)
-		assert_int_equal(util_crc32(util_crc32(0, "123456789", i), "123456789" + i, 9 - i),
+		assert_int_equal(util_crc32(util_crc32(0, digits, i), digits + i, 9 - i),
 				 0xcbf43926u);
 }
 
@@ -24,11 +26,10 @@ static void t10_crc(void **state)
 {
 	unsigned i;
 
-	assert_int_equal(util_t10_crc(0, "123456789", 9), 0xd0db);
+	assert_int_equal(util_t10_crc(0, digits, 9), 0xd0db);
 	for (i = 0; i <= 9; i++)
-		assert_int_equal(
-			util_t10_crc(util_t10_crc(0, "123456789", i), "123456789" + i, 9 - i),
-			0xd0db);
+		assert_int_equal(util_t10_crc(util_t10_crc(0, digits, i), digits + i, 9 - i),
+				 0xd0db);
 }
 
 /* RFC 1071's example. */
