@@ -143,6 +143,10 @@
 #define MLX5_GEN_CQE_COMPRESSION_128		 MLX5_F(0xb4, 1, 1)
 #define MLX5_GEN_CQE_COMPRESSION		 MLX5_F(0xb4, 0, 0)
 #define MLX5_GEN_CQE_COMPRESSION_MAX_NUM	 MLX5_F(0xb8, 15, 0)
+#define MLX5_GEN_TAG_MATCHING			 MLX5_F(0xbc, 15, 15)
+#define MLX5_GEN_RNDV_OFFLOAD_RC		 MLX5_F(0xbc, 14, 14)
+#define MLX5_GEN_LOG_TAG_MATCHING_LIST_SZ	 MLX5_F(0xbc, 12, 8)
+#define MLX5_GEN_LOG_MAX_XRQ			 MLX5_F(0xbc, 4, 0)
 #define MLX5_GEN_UCTX_CAP			 MLX5_F(0xd4, 31, 0)
 
 /* General, second page */

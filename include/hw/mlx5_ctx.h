@@ -11,6 +11,7 @@
 #define MLX5_QPC_ST		     MLX5_F(0x00, 23, 16)
 #define MLX5_QPC_PM_STATE	     MLX5_F(0x00, 12, 11)
 #define MLX5_QPC_OFFLOAD_TYPE	     MLX5_F(0x00, 7, 4)
+#define MLX5_QPC_OFFLOAD_TYPE	     MLX5_F(0x00, 7, 4)
 #define MLX5_QPC_WQ_SIGNATURE	     MLX5_F(0x04, 31, 31)
 #define MLX5_QPC_BLOCK_LB_MC	     MLX5_F(0x04, 30, 30)
 #define MLX5_QPC_DRAIN_SIGERR	     MLX5_F(0x04, 26, 26)
@@ -199,7 +200,21 @@
 #define MLX5_RMPC_BASIC_CYCLIC_RCV_WQE MLX5_F(0x04, 31, 31)
 #define MLX5_RMPC_WQ_OFF	       0x30 /* 192 bytes */
 
-/* Work queue inside a receive memory pool */
+/* Extended receive queue context: one with tag matching */
+#define MLX5_XRQC_SIZE		    320
+#define MLX5_XRQC_STATE		    MLX5_F(0x00, 31, 28)
+#define MLX5_XRQC_TOPOLOGY	    MLX5_F(0x00, 11, 8)
+#define MLX5_XRQC_OFFLOAD	    MLX5_F(0x00, 3, 0)
+#define MLX5_XRQC_USER_INDEX	    MLX5_F(0x04, 23, 0)
+#define MLX5_XRQC_CQN		    MLX5_F(0x08, 23, 0)
+#define MLX5_XRQC_DC		    MLX5_F(0x0c, 0, 0)
+#define MLX5_XRQC_LOG_TAGS	    MLX5_F(0x20, 31, 28)
+#define MLX5_XRQC_APPEND_NEXT_INDEX MLX5_F(0x20, 15, 0)
+#define MLX5_XRQC_SW_PHASE_CNT	    MLX5_F(0x24, 31, 16)
+#define MLX5_XRQC_HW_PHASE_CNT	    MLX5_F(0x24, 15, 0)
+#define MLX5_XRQC_WQ_OFF	    0x80 /* 192 bytes */
+
+/* Work queue inside a receive memory pool or an extended receive queue */
 #define MLX5_WQ_SIZE	       192
 #define MLX5_WQ_WQ_TYPE	       MLX5_F(0x00, 31, 28)
 #define MLX5_WQ_WQ_SIGNATURE   MLX5_F(0x00, 27, 27)

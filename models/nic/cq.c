@@ -24,6 +24,7 @@ enum {
 	CQE_SLID = 22,
 	CQE_USER = 32,
 	CQE_IMM = 36,
+	CQE_APP = 40,
 	CQE_COUNT = 44,
 	CQE_STAMP = 48,
 	CQE_VENDOR = 54,
@@ -68,6 +69,12 @@ static void fill_sig(uint8_t *p, const struct nic_sig_err *e)
 	p[CQE_OWN] = NIC_CQE_SIG_ERR << 4;
 }
 
+static void fill_app(uint8_t *p, const struct nic_cqe *e)
+{
+	memcpy(p, e->head, sizeof(e->head));
+	mlx5_set32(p, CQE_APP, (uint32_t)e->app << 24 | (uint32_t)e->app_op << 16 | e->app_info);
+}
+
 /* The 64 bytes but the owner bit. */
 static void fill(const struct nic *nic, uint8_t *p, const struct nic_cqe *e)
 {
@@ -75,6 +82,8 @@ static void fill(const struct nic *nic, uint8_t *p, const struct nic_cqe *e)
 	fill_ud(p, e);
 	mlx5_set32(p, CQE_USER, e->user_index & 0xffffff);
 	mlx5_set32(p, CQE_IMM, e->imm_inval);
+	if (e->app)
+		fill_app(p, e);
 	if (is_error(e)) {
 		/* The syndrome lies where the time stamp would. */
 		p[CQE_VENDOR] = e->vendor;

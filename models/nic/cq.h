@@ -19,6 +19,7 @@ enum nic_cqe_op {
 	NIC_CQE_RESP_SEND_IMM = 0x3,
 	NIC_CQE_RESP_SEND_INV = 0x4,
 	NIC_CQE_RESIZE = 0x5,
+	NIC_CQE_NO_PACKET = 0x6, /* of tag matching, not of a message */
 	NIC_CQE_SIG_ERR = 0xc,
 	NIC_CQE_REQ_ERR = 0xd,
 	NIC_CQE_RESP_ERR = 0xe,
@@ -40,6 +41,8 @@ enum nic_syndrome {
 	NIC_S_RNR_EXC = 0x16,
 	NIC_S_REMOTE_ABORTED = 0x22,
 };
+
+#define NIC_CQE_APP_TM 1 /* app: of tag matching */
 
 /* A completion in host form; nic_cq_post makes the 64 or 128 bytes of it. */
 struct nic_cqe {
@@ -63,6 +66,10 @@ struct nic_cqe {
 	const struct nic_sig_err *sig; /* of NIC_CQE_SIG_ERR */
 	uint8_t inline_len; /* bytes scattered into the CQE itself: 0, or up to 32 (64) */
 	const void *inline_data;
+	/* tag matching: what it is about, which buffer, and the entry's first bytes */
+	uint8_t app, app_op;
+	uint16_t app_info;
+	uint8_t head[16];
 };
 
 enum nic_cq_state { NIC_CQ_OK, NIC_CQ_OVERRUN, NIC_CQ_WRITE_FAIL };

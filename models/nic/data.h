@@ -89,6 +89,8 @@ struct nic_rwqe {
  * Return: 0, -EAGAIN when there is none, or an error of the door.
  */
 int nic_recv_take(struct nic_qp *qp, struct nic_srq *srq, struct nic_rwqe *w);
+/* Take the next of srq, its lock held. *ret_limit: the limit was crossed, tell the guest. */
+int nic_recv_take_locked(struct nic_srq *srq, struct nic_rwqe *w, bool *ret_limit);
 /* Read an entry taken before again. Return: 0 or an error of the door. */
 int nic_recv_again(struct nic_qp *qp, struct nic_srq *srq, uint16_t counter, struct nic_rwqe *w);
 

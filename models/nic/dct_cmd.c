@@ -50,7 +50,9 @@ static uint8_t check(struct nic_cmd *c, struct nic_qp *qp, const uint8_t *x)
 	qp->srq = qp->rcq ? (struct nic_srq *)nic_cmd_find(c, NIC_T_SRQ, srqn) : NULL;
 	if (!qp->srq)
 		return NIC_BAD_RES;
-	return qp->srq->kind == NIC_SRQ_XRC ? nic_fail(c, NIC_BAD_RES, SYN_SRQ_KIND) : NIC_OK;
+	return qp->srq->kind == NIC_SRQ_XRC || qp->srq->kind == NIC_SRQ_TM ?
+		       nic_fail(c, NIC_BAD_RES, SYN_SRQ_KIND) :
+		       NIC_OK;
 }
 
 uint8_t nic_cmd_create_dct(struct nic_cmd *c)

@@ -82,6 +82,8 @@ uint8_t nic_cmd_create_xrc_srq(struct nic_cmd *c);
 uint8_t nic_cmd_query_xrc_srq(struct nic_cmd *c);
 uint8_t nic_cmd_create_rmp(struct nic_cmd *c);
 uint8_t nic_cmd_query_rmp(struct nic_cmd *c);
+uint8_t nic_cmd_create_xrq(struct nic_cmd *c);
+uint8_t nic_cmd_query_xrq(struct nic_cmd *c);
 uint8_t nic_cmd_modify_rmp(struct nic_cmd *c);
 uint8_t nic_cmd_arm_srq(struct nic_cmd *c);
 uint8_t nic_cmd_destroy_srq(struct nic_cmd *c);

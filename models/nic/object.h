@@ -21,7 +21,7 @@ enum nic_type {
 	NIC_T_MKEY,
 	NIC_T_EQ,
 	NIC_T_CQ,
-	NIC_T_SRQ, /* SRQ, XRC SRQ and RMP share one number space */
+	NIC_T_SRQ, /* SRQ, XRC SRQ, RMP and XRQ share one number space */
 	NIC_T_QP,
 	NIC_T_PSV,
 	NIC_T_MEMIC,

@@ -21,6 +21,7 @@
 struct nic;
 struct nic_cq;
 struct nic_dct;
+struct nic_rndv;
 struct nic_srq;
 
 enum nic_qp_type { /* service type as in the context */
@@ -102,6 +103,7 @@ struct nic_qp {
 	struct nic_srq *srq;	  /* or NULL */
 	struct nic_buf buf;	  /* empty if the QP has neither ring */
 	struct nic_ring sq, rq;
+	struct nic_rndv *rndv;	/* requests of the device's own in place of a send queue, or NULL */
 	struct nic_dct *dct;	/* of a DCT, else NULL */
 	uint64_t dc_key;	/* what initiators must know */
 	uint32_t dc_violations; /* who did not; rsp.lock */

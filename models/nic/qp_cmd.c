@@ -2,6 +2,8 @@
 /* CREATE_QP, DESTROY_QP, QUERY_QP. */
 #include "models/nic/qp.h"
 
+#include <stdlib.h>
+
 #include "hw/mlx5_cmd.h"
 #include "hw/mlx5_ctx.h"
 #include "models/nic/dct.h"
@@ -12,10 +14,12 @@
 #include "models/nic/qp_state.h"
 #include "models/nic/ring.h"
 #include "models/nic/syndrome.h"
+#include "models/nic/tm.h"
 
 #define PAS_OFF	      272
 #define LOG_SQ_BLOCK  6
 #define MAX_LOG_QUEUE 15
+#define OFFLOAD_RNDV  1
 
 /* ---- geometry ---- */
 
@@ -95,6 +99,8 @@ static uint8_t pick_srq(struct nic_cmd *c, struct nic_qp *qp, const uint8_t *x)
 		return NIC_BAD_RES;
 	/* An XRC receiver names one of its kind, but takes entries from that of each packet. */
 	if (qp->srq->kind == NIC_SRQ_XRC && qp->type != NIC_QP_XRC)
+		return nic_fail(c, NIC_BAD_RES, SYN_SRQ_KIND);
+	if (nic_srq_tagged(qp->srq) && qp->type != NIC_QP_RC)
 		return nic_fail(c, NIC_BAD_RES, SYN_SRQ_KIND);
 	return NIC_OK;
 }
@@ -183,6 +189,21 @@ static void count_refs(struct nic_qp *qp, int n)
 		qp->srq->obj.refs += (uint32_t)n;
 }
 
+/* The send queue may be left to the device, for what a rendezvous needs. */
+static uint8_t make_offload(struct nic_cmd *c, struct nic_qp *qp, const uint8_t *x)
+{
+	uint64_t offload = mlx5_get(x, MLX5_QPC_OFFLOAD_TYPE);
+
+	if (!offload)
+		return NIC_OK;
+	if (offload != OFFLOAD_RNDV)
+		return nic_fail(c, NIC_BAD_PARAM, SYN_ABSENT);
+	if (!qp->no_sq || !nic_srq_tagged(qp->srq))
+		return nic_fail(c, NIC_BAD_PARAM, SYN_QP_RQ);
+	qp->rndv = calloc(1, sizeof(*qp->rndv));
+	return qp->rndv ? NIC_OK : nic_fail(c, NIC_NO_RES, SYN_BUDGET);
+}
+
 uint8_t nic_qp_start(struct nic_cmd *c, struct nic_qp *qp)
 {
 	pthread_mutex_init(&qp->req.lock, NULL);
@@ -215,7 +236,7 @@ uint8_t nic_cmd_create_qp(struct nic_cmd *c)
 	uint8_t st = check_type(c, x);
 
 	if (!st)
-		st = nic_obj_new(c, NIC_T_QP, sizeof(*qp), (c->in_len - PAS_OFF) + 4096, &qp);
+		st = nic_obj_new(c, NIC_T_QP, sizeof(*qp), (c->in_len - PAS_OFF) + 8192, &qp);
 	if (st)
 		return st;
 	from_context(qp, c, x);
@@ -228,9 +249,12 @@ uint8_t nic_cmd_create_qp(struct nic_cmd *c)
 	if (!st)
 		st = make_ring(c, qp, x);
 	if (!st)
+		st = make_offload(c, qp, x);
+	if (!st)
 		st = nic_qp_start(c, qp);
 	if (st) {
 		nic_buf_fini(&qp->buf);
+		free(qp->rndv);
 		nic_obj_drop(c->nic, qp);
 		return st;
 	}
@@ -262,6 +286,7 @@ void nic_qp_free(struct nic *nic, struct nic_qp *qp)
 	pthread_mutex_destroy(&qp->rsp.lock);
 	count_refs(qp, -1);
 	nic_buf_fini(&qp->buf);
+	free(qp->rndv);
 	nic_obj_drop(nic, qp);
 }
 
@@ -287,6 +312,7 @@ uint8_t nic_cmd_destroy_qp(struct nic_cmd *c)
 static void show_constant(const struct nic_qp *qp, uint8_t *x)
 {
 	mlx5_set(x, MLX5_QPC_ST, qp->type);
+	mlx5_set(x, MLX5_QPC_OFFLOAD_TYPE, qp->rndv ? OFFLOAD_RNDV : 0);
 	mlx5_set(x, MLX5_QPC_PD, qp->pd);
 	mlx5_set(x, MLX5_QPC_LOG_RQ_SIZE, qp->rq.log_size);
 	mlx5_set(x, MLX5_QPC_LOG_RQ_STRIDE, qp->rq.log_stride - 4u);

@@ -108,7 +108,7 @@ static int follow(struct nic_srq *srq, uint16_t *ret_idx)
 	return err;
 }
 
-static int take_shared_locked(struct nic_srq *srq, struct nic_rwqe *w, bool *ret_limit)
+int nic_recv_take_locked(struct nic_srq *srq, struct nic_rwqe *w, bool *ret_limit)
 {
 	uint16_t posted, left, idx;
 	int err;
@@ -141,7 +141,7 @@ static int take_shared(struct nic_srq *srq, struct nic_rwqe *w)
 	int err;
 
 	pthread_mutex_lock(&srq->lock);
-	err = take_shared_locked(srq, w, &limit);
+	err = nic_recv_take_locked(srq, w, &limit);
 	pthread_mutex_unlock(&srq->lock);
 	if (limit)
 		nic_event_srq(srq->nic, NIC_EV_SRQ_LIMIT, srq->obj.id);

@@ -11,6 +11,7 @@
 #include "models/nic/data.h"
 #include "models/nic/reqint.h"
 #include "models/nic/sig.h"
+#include "models/nic/tm.h"
 
 #define SLICE_BYTES (256u << 10)
 #define SLICE_WQES  64u
@@ -50,6 +51,10 @@ void nic_req_reset(struct nic_qp *qp)
 	size_t from = offsetof(struct nic_req, sq_ci), to = offsetof(struct nic_req, timer_at);
 
 	memset((char *)r + from, 0, to - from);
+	if (qp->rndv) {
+		atomic_store(&qp->rndv->pi, 0);
+		atomic_store(&qp->rndv->ci, 0);
+	}
 	nic_timer_set(qp);
 }
 
@@ -86,10 +91,15 @@ void nic_req_info(struct nic_qp *qp, struct nic_req_info *i)
 static int read_producer(struct nic_qp *qp)
 {
 	struct mdl_dma d = qp->dma;
-	uint64_t v;
-	int err = mdl_dma_load(&d, MDL_SPACE_BUS, qp->db_addr + 4, 4, &v);
 	uint16_t pi, posted;
+	uint64_t v;
+	int err;
 
+	if (qp->rndv) {
+		qp->req.sq_pi = atomic_load(&qp->rndv->pi);
+		return 0;
+	}
+	err = mdl_dma_load(&d, MDL_SPACE_BUS, qp->db_addr + 4, 4, &v);
 	if (err)
 		return err;
 	pi = (uint16_t)be32toh((uint32_t)v);
@@ -136,7 +146,8 @@ static bool is_request_reply(uint8_t op)
 static bool is_local(const struct nic_qp *qp, uint8_t op)
 {
 	return op == NIC_OP_NOP || op == NIC_OP_UMR || op == NIC_OP_SET_PSV ||
-	       qp->type == NIC_QP_UD || qp->type == NIC_QP_QP0 || qp->type == NIC_QP_QP1;
+	       op == NIC_OP_TAG_MATCHING || qp->type == NIC_QP_UD || qp->type == NIC_QP_QP0 ||
+	       qp->type == NIC_QP_QP1;
 }
 
 static struct nic_dc_peer dc_peer(const struct nic_swqe *w)
@@ -351,6 +362,8 @@ static enum nic_xlt map_local(struct run *x, const struct nic_inflight *e, uint6
 	nic_qp_ctx(x->qp, is_request_reply(e->opcode) ? NIC_ACC_LOCAL_WRITE : NIC_ACC_LOCAL_READ,
 		   &c);
 	c.sender = true;
+	if (x->qp->rndv)
+		c.pd = x->qp->srq->pd; /* whose buffers they are */
 	nic_iov_init(v, &x->qp->dma);
 	r = nic_xlt_sges(v, &c, x->w.sge, x->w.n_sge, off, len, f);
 	if (r || v->len == len)
@@ -505,6 +518,8 @@ static enum step local_request(struct run *x)
 		nic_umr_run(qp, &x->w, &out);
 	else if (x->w.opcode == NIC_OP_SET_PSV)
 		nic_sig_set_psv(qp, &x->w, &out);
+	else if (x->w.opcode == NIC_OP_TAG_MATCHING)
+		nic_tm_run(qp, &x->w, &out);
 	else if (x->w.opcode != NIC_OP_NOP)
 		nic_ud_send(qp, &x->w, &out);
 	x->bytes -= x->w.len < x->bytes ? x->w.len : x->bytes;
@@ -628,7 +643,7 @@ bool nic_req_run(struct nic_qp *qp)
 	bool more = false;
 	uint8_t s;
 
-	if (qp->no_sq || !qp->buf.size)
+	if ((qp->no_sq || !qp->buf.size) && !qp->rndv)
 		return false;
 	x.qp = qp;
 	x.bytes = SLICE_BYTES;
@@ -645,6 +660,8 @@ bool nic_req_run(struct nic_qp *qp)
 		x.have = 0;
 		more = flush_locked(&x);
 	}
+	if (qp->rndv)
+		atomic_store(&qp->rndv->ci, qp->req.sq_ci);
 	set_timer(qp);
 	pthread_mutex_unlock(&qp->req.lock);
 	return more;

@@ -4,6 +4,7 @@
 
 #include "models/nic/data.h"
 #include "models/nic/reqint.h"
+#include "models/nic/tm.h"
 
 #define NO_END 7 /* RNR retries without end */
 
@@ -22,7 +23,9 @@ void nic_req_post_error(struct nic_qp *qp, uint16_t idx, uint8_t opcode, uint8_t
 			     .user_index = qp->user_index,
 			     .wqe_counter = idx };
 
-	if (qp->scq)
+	if (qp->rndv && opcode == NIC_OP_READ)
+		nic_tm_read_end(qp, idx, false);
+	else if (qp->scq)
 		nic_cq_post(qp->scq, &e);
 }
 
@@ -55,6 +58,8 @@ void nic_req_complete_head(struct nic_qp *qp)
 	struct nic_inflight e = *nic_req_fl(&qp->req, 0);
 
 	pop(&qp->req);
+	if (qp->rndv && e.opcode == NIC_OP_READ)
+		nic_tm_read_end(qp, e.idx, true);
 	if (e.signalled)
 		post_done(qp, &e);
 }

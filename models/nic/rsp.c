@@ -5,13 +5,8 @@
 
 #include "models/nic/data.h"
 #include "models/nic/dct.h"
-
-/* What one run needs while the responder works on it. */
-struct work {
-	struct nic_qp *qp;
-	const struct nic_pkt *p;
-	struct nic_reply *rep;
-};
+#include "models/nic/rspint.h"
+#include "models/nic/tm.h"
 
 int nic_rsp_init(struct nic_qp *qp)
 {
@@ -63,8 +58,7 @@ static bool reliable(const struct nic_qp *qp)
 	return qp->type != NIC_QP_UC;
 }
 
-/* Say no, and stop serving this peer. */
-static void refuse(struct work *w, enum nic_answer kind, uint8_t event)
+void nic_rsp_refuse(struct nic_rsp_work *w, enum nic_answer kind, uint8_t event)
 {
 	w->rep->kind = kind;
 	w->rep->psn = w->qp->rsp.epsn;
@@ -75,15 +69,20 @@ static void refuse(struct work *w, enum nic_answer kind, uint8_t event)
 		w->qp->rsp.dropping = true;
 }
 
-static void later(struct work *w)
+static void later(struct nic_rsp_work *w)
 {
 	w->rep->kind = NIC_A_LATER;
 	w->rep->psn = w->qp->rsp.epsn;
 }
 
+static bool has_cq(const struct nic_srq *srq)
+{
+	return srq && (srq->kind == NIC_SRQ_XRC || srq->kind == NIC_SRQ_TM);
+}
+
 static struct nic_cq *recv_cq(struct nic_qp *qp, const struct nic_srq *srq)
 {
-	return srq && srq->kind == NIC_SRQ_XRC ? srq->cq : qp->rcq;
+	return has_cq(srq) ? srq->cq : qp->rcq;
 }
 
 static void complete(struct nic_qp *qp, struct nic_cqe *e)
@@ -94,8 +93,13 @@ static void complete(struct nic_qp *qp, struct nic_cqe *e)
 
 	e->qpn = qp->obj.id;
 	e->wqe_counter = r->rwqe;
-	e->user_index = srq && srq->kind == NIC_SRQ_XRC ? srq->user_index : qp->user_index;
+	e->user_index = has_cq(srq) ? srq->user_index : qp->user_index;
 	e->srqn = srq ? srq->obj.id : 0;
+	if (r->tm.kind == NIC_TM_ENTRY && e->opcode != NIC_CQE_RESP_ERR) {
+		e->app = NIC_CQE_APP_TM;
+		e->app_op = r->tm.app_op;
+	}
+	r->tm.kind = NIC_TM_IDLE;
 	r->have_rwqe = false;
 	if (cq && nic_cq_post(cq, e) == -ENOSPC)
 		nic_qp_error(qp, 0);
@@ -109,7 +113,7 @@ void nic_rsp_complete_error(struct nic_qp *qp, uint8_t syndrome)
 }
 
 /* The XRC receive queue a packet names, if it may. */
-static bool find_srq(struct work *w, struct nic_srq **ret)
+static bool find_srq(struct nic_rsp_work *w, struct nic_srq **ret)
 {
 	struct nic_qp *qp = w->qp;
 
@@ -120,8 +124,31 @@ static bool find_srq(struct work *w, struct nic_srq **ret)
 	return *ret && (*ret)->kind == NIC_SRQ_XRC && (*ret)->xrcd == qp->attr.xrcd;
 }
 
+void nic_rsp_no_entry(struct nic_rsp_work *w, int err)
+{
+	struct nic_rsp *r = &w->qp->rsp;
+
+	if (err != -EAGAIN) {
+		nic_rsp_refuse(w, NIC_A_OP, NIC_EV_WQ_CATAS);
+		return;
+	}
+	w->rep->kind = NIC_A_RNR;
+	w->rep->psn = r->epsn;
+	w->rep->rnr_timer = w->qp->attr.min_rnr_nak;
+	r->dropping |= !reliable(w->qp);
+}
+
+void nic_rsp_hold_entry(struct nic_qp *qp, const struct nic_rwqe *e)
+{
+	struct nic_rsp *r = &qp->rsp;
+
+	r->have_rwqe = true;
+	r->rwqe = e->counter;
+	r->rwqe_srq = e->srq;
+}
+
 /* Have the receive entry of this message in e. Return: false after an answer was decided. */
-static bool get_entry(struct work *w, struct nic_rwqe *e)
+static bool get_entry(struct nic_rsp_work *w, struct nic_rwqe *e)
 {
 	struct nic_rsp *r = &w->qp->rsp;
 	struct nic_srq *srq;
@@ -131,30 +158,20 @@ static bool get_entry(struct work *w, struct nic_rwqe *e)
 		err = nic_recv_again(w->qp, r->rwqe_srq, r->rwqe, e);
 	} else {
 		if (!find_srq(w, &srq)) {
-			refuse(w, NIC_A_INV, NIC_EV_WQ_INVAL_REQ);
+			nic_rsp_refuse(w, NIC_A_INV, NIC_EV_WQ_INVAL_REQ);
 			return false;
 		}
 		err = nic_recv_take(w->qp, srq, e);
 	}
-	if (err == -EAGAIN) {
-		w->rep->kind = NIC_A_RNR;
-		w->rep->psn = r->epsn;
-		w->rep->rnr_timer = w->qp->attr.min_rnr_nak;
-		w->qp->rsp.dropping |= !reliable(w->qp);
-		return false;
-	}
-	if (err) {
-		refuse(w, NIC_A_OP, NIC_EV_WQ_CATAS);
-		return false;
-	}
-	r->have_rwqe = true;
-	r->rwqe = e->counter;
-	r->rwqe_srq = e->srq;
-	return true;
+	if (err)
+		nic_rsp_no_entry(w, err);
+	else
+		nic_rsp_hold_entry(w->qp, e);
+	return !err;
 }
 
 /* A page of ours is absent. Return: false if nobody can bring it. */
-static bool wait_for_page(struct work *w, const struct nic_fault *f)
+static bool wait_for_page(struct nic_rsp_work *w, const struct nic_fault *f)
 {
 	struct nic_rsp *r = &w->qp->rsp;
 
@@ -176,7 +193,8 @@ typedef enum nic_xlt (*map_fn)(void *arg, struct nic_iov *v, uint64_t off, uint6
  * Move the run's payload in as few copies as the lists allow. Return: true when all is done, else
  * *ret_x says what translation said, or an answer was decided (*ret_x is OK).
  */
-static bool move_payload(struct work *w, map_fn map, void *arg, bool to_peer, enum nic_xlt *ret_x)
+static bool move_payload(struct nic_rsp_work *w, map_fn map, void *arg, bool to_peer,
+			 enum nic_xlt *ret_x)
 {
 	uint64_t len = w->p->iov->len, done = 0, n;
 	struct nic_iov mine, part, *theirs = w->p->iov;
@@ -244,7 +262,7 @@ static enum nic_xlt map_remote(void *arg, struct nic_iov *v, uint64_t off, uint6
 	return nic_xlt_range(v, &m->c, m->key, m->addr + off, len, f);
 }
 
-static void ack(struct work *w)
+void nic_rsp_ack(struct nic_rsp_work *w)
 {
 	struct nic_rsp *r = &w->qp->rsp;
 
@@ -261,23 +279,23 @@ static void ack(struct work *w)
 #define CS_RES_64 2
 #define CQE_ROOM  64
 
-/* How much of a message the completion itself may take. */
+/* How much of a message the completion itself may take: with tags it shows other things. */
 static uint32_t cqe_room(const struct nic_qp *qp, const struct nic_cq *cq)
 {
-	if (!cq || (qp->cs_res != CS_RES_32 && qp->cs_res != CS_RES_64))
+	if (!cq || nic_srq_tagged(qp->srq) || (qp->cs_res != CS_RES_32 && qp->cs_res != CS_RES_64))
 		return 0;
 	return qp->cs_res == CS_RES_64 && cq->log_cqe == 7 ? 64 : 32;
 }
 
 /* Does the message go there? All of it is in one packet then. */
-static bool fits_cqe(const struct work *w, const struct nic_rwqe *e)
+static bool fits_cqe(const struct nic_rsp_work *w, const struct nic_rwqe *e)
 {
 	return w->p->first && w->p->last && w->p->total &&
 	       w->p->total <= cqe_room(w->qp, recv_cq(w->qp, e->srq));
 }
 
 /* Return: false after an answer was decided. */
-static bool gather(struct work *w, uint8_t *buf)
+static bool gather(struct nic_rsp_work *w, uint8_t *buf)
 {
 	struct nic_iov mine;
 	enum nic_copy c;
@@ -290,11 +308,19 @@ static bool gather(struct work *w, uint8_t *buf)
 	return !c;
 }
 
-/* The payload to the entry's memory, or to the completion. Return: false after an answer. */
-static bool take_message(struct work *w, const struct nic_rwqe *e, uint8_t *small,
-			 struct nic_cqe *cqe)
+bool nic_rsp_scatter(struct nic_rsp_work *w, const struct nic_rwqe *e, enum nic_xlt *ret_x)
 {
 	struct recv_map m = { .e = e };
+
+	nic_qp_ctx(w->qp, NIC_ACC_LOCAL_WRITE, &m.c);
+	m.c.pd = e->pd;
+	return move_payload(w, map_recv, &m, false, ret_x);
+}
+
+/* The payload to the entry's memory, or to the completion. Return: false after an answer. */
+static bool take_message(struct nic_rsp_work *w, const struct nic_rwqe *e, uint8_t *small,
+			 struct nic_cqe *cqe)
+{
 	enum nic_xlt x;
 
 	if (fits_cqe(w, e)) {
@@ -302,19 +328,16 @@ static bool take_message(struct work *w, const struct nic_rwqe *e, uint8_t *smal
 		cqe->inline_data = small;
 		return gather(w, small);
 	}
-	nic_qp_ctx(w->qp, NIC_ACC_LOCAL_WRITE, &m.c);
-	m.c.pd = e->pd;
-	if (move_payload(w, map_recv, &m, false, &x))
+	if (nic_rsp_scatter(w, e, &x))
 		return true;
 	if (x) {
 		nic_rsp_complete_error(w->qp, NIC_S_LOCAL_PROT);
-		refuse(w, NIC_A_OP, 0);
+		nic_rsp_refuse(w, NIC_A_OP, 0);
 	}
 	return false;
 }
 
-/* What comes with the last packet. Return: false after an answer was decided. */
-static bool end_of_send(struct work *w, struct nic_cqe *cqe)
+bool nic_rsp_end_of_send(struct nic_rsp_work *w, struct nic_cqe *cqe)
 {
 	enum nic_local inv;
 
@@ -329,13 +352,14 @@ static bool end_of_send(struct work *w, struct nic_cqe *cqe)
 	if (inv == NIC_L_BUSY) {
 		later(w);
 	} else if (inv) {
-		nic_rsp_complete_error(w->qp, NIC_S_LOCAL_ACCESS);
-		refuse(w, NIC_A_ACCESS, 0);
+		if (w->qp->rsp.have_rwqe)
+			nic_rsp_complete_error(w->qp, NIC_S_LOCAL_ACCESS);
+		nic_rsp_refuse(w, NIC_A_ACCESS, 0);
 	}
 	return !inv;
 }
 
-static void do_send(struct work *w)
+void nic_rsp_send(struct nic_rsp_work *w)
 {
 	uint8_t small[CQE_ROOM];
 	struct nic_cqe cqe = { .opcode = NIC_CQE_RESP_SEND,
@@ -347,14 +371,14 @@ static void do_send(struct work *w)
 		return;
 	if (w->p->iov->len > e.total || w->p->off > e.total - w->p->iov->len) {
 		nic_rsp_complete_error(w->qp, NIC_S_LOCAL_LENGTH);
-		refuse(w, NIC_A_INV, 0);
+		nic_rsp_refuse(w, NIC_A_INV, 0);
 		return;
 	}
 	if (!take_message(w, &e, small, &cqe))
 		return;
-	if (w->p->last && !end_of_send(w, &cqe))
+	if (w->p->last && !nic_rsp_end_of_send(w, &cqe))
 		return;
-	ack(w);
+	nic_rsp_ack(w);
 	if (w->p->last)
 		complete(w->qp, &cqe);
 }
@@ -363,7 +387,7 @@ static void do_send(struct work *w)
  * Whose rights a peer's access has. With XRC they are those of the shared queue it names (IBA annex
  * A14): the receiving QP belongs to all users of the domain.
  */
-static void remote_ctx(struct work *w, uint8_t access, struct nic_access_ctx *c)
+static void remote_ctx(struct nic_rsp_work *w, uint8_t access, struct nic_access_ctx *c)
 {
 	struct nic_srq *srq;
 
@@ -374,16 +398,16 @@ static void remote_ctx(struct work *w, uint8_t access, struct nic_access_ctx *c)
 }
 
 /* The rights and the whole range, when a message begins. */
-static bool remote_ok(struct work *w, bool allowed, const struct nic_access_ctx *c)
+static bool remote_ok(struct nic_rsp_work *w, bool allowed, const struct nic_access_ctx *c)
 {
 	if (allowed && (!w->p->total || !w->p->first ||
 			!nic_xlt_check(c, w->p->rkey, w->p->raddr, w->p->total)))
 		return true;
-	refuse(w, NIC_A_ACCESS, NIC_EV_WQ_ACCESS);
+	nic_rsp_refuse(w, NIC_A_ACCESS, NIC_EV_WQ_ACCESS);
 	return false;
 }
 
-static void do_write(struct work *w)
+static void do_write(struct nic_rsp_work *w)
 {
 	bool imm = w->p->opcode == NIC_OP_WRITE_IMM && w->p->last;
 	struct nic_cqe cqe = { .opcode = NIC_CQE_RESP_WR_IMM,
@@ -401,15 +425,15 @@ static void do_write(struct work *w)
 		return;
 	if (!move_payload(w, map_remote, &m, false, &x)) {
 		if (x)
-			refuse(w, NIC_A_ACCESS, NIC_EV_WQ_ACCESS);
+			nic_rsp_refuse(w, NIC_A_ACCESS, NIC_EV_WQ_ACCESS);
 		return;
 	}
-	ack(w);
+	nic_rsp_ack(w);
 	if (imm)
 		complete(w->qp, &cqe);
 }
 
-static void do_read(struct work *w)
+static void do_read(struct nic_rsp_work *w)
 {
 	struct remote_map m = { .key = w->p->rkey, .addr = w->p->raddr };
 	enum nic_xlt x;
@@ -419,10 +443,10 @@ static void do_read(struct work *w)
 		return;
 	if (!move_payload(w, map_remote, &m, true, &x)) {
 		if (x)
-			refuse(w, NIC_A_ACCESS, NIC_EV_WQ_ACCESS);
+			nic_rsp_refuse(w, NIC_A_ACCESS, NIC_EV_WQ_ACCESS);
 		return;
 	}
-	ack(w);
+	nic_rsp_ack(w);
 }
 
 static int run_atomic(struct nic_iov *v, const struct nic_pkt *p, uint64_t *ret_old)
@@ -433,7 +457,7 @@ static int run_atomic(struct nic_iov *v, const struct nic_pkt *p, uint64_t *ret_
 	return mdl_dma_fetch_add(&v->dma, v->seg[0].space, v->seg[0].addr, 8, p->swap_add, ret_old);
 }
 
-static void do_atomic(struct work *w)
+static void do_atomic(struct nic_rsp_work *w)
 {
 	struct nic_rsp *r = &w->qp->rsp;
 	struct nic_atomic_done *d = &r->atomic[r->atomic_next % NIC_ATOMICS];
@@ -445,7 +469,7 @@ static void do_atomic(struct work *w)
 
 	remote_ctx(w, NIC_ACC_REMOTE_ATOMIC, &c);
 	if (w->p->raddr & 7) {
-		refuse(w, NIC_A_INV, NIC_EV_WQ_INVAL_REQ);
+		nic_rsp_refuse(w, NIC_A_INV, NIC_EV_WQ_INVAL_REQ);
 		return;
 	}
 	if (!remote_ok(w, w->qp->attr.rae, &c))
@@ -458,25 +482,28 @@ static void do_atomic(struct work *w)
 	if (x == NIC_XLT_FAULT && wait_for_page(w, &f))
 		return;
 	if (x || err) {
-		refuse(w, NIC_A_ACCESS, NIC_EV_WQ_ACCESS);
+		nic_rsp_refuse(w, NIC_A_ACCESS, NIC_EV_WQ_ACCESS);
 		return;
 	}
 	*d = (struct nic_atomic_done){ .psn = w->p->psn, .valid = true, .old = w->rep->old };
 	r->atomic_next++;
-	ack(w);
+	nic_rsp_ack(w);
 }
 
-static void execute(struct work *w)
+static void execute(struct nic_rsp_work *w)
 {
 	if (w->p->first == w->qp->rsp.in_msg) {
-		refuse(w, NIC_A_INV, NIC_EV_WQ_INVAL_REQ);
+		nic_rsp_refuse(w, NIC_A_INV, NIC_EV_WQ_INVAL_REQ);
 		return;
 	}
 	switch (w->p->opcode) {
 	case NIC_OP_SEND:
 	case NIC_OP_SEND_IMM:
 	case NIC_OP_SEND_INVAL:
-		do_send(w);
+		if (nic_srq_tagged(w->qp->srq))
+			nic_tm_send(w);
+		else
+			nic_rsp_send(w);
 		return;
 	case NIC_OP_WRITE:
 	case NIC_OP_WRITE_IMM:
@@ -491,7 +518,7 @@ static void execute(struct work *w)
 }
 
 /* Seen before: acknowledge again, read again, or repeat the answer of an atomic. */
-static void duplicate(struct work *w)
+static void duplicate(struct nic_rsp_work *w)
 {
 	struct nic_rsp *r = &w->qp->rsp, saved = *r;
 	unsigned i;
@@ -519,7 +546,7 @@ static void duplicate(struct work *w)
 }
 
 /* The first packets of the run were seen before: go on with the rest. */
-static void execute_rest(struct work *w, uint32_t seen)
+static void execute_rest(struct nic_rsp_work *w, uint32_t seen)
 {
 	struct nic_pkt rest = *w->p;
 	struct nic_iov part;
@@ -537,7 +564,7 @@ static void execute_rest(struct work *w, uint32_t seen)
 	execute(w);
 }
 
-static void packet_reliable(struct work *w)
+static void packet_reliable(struct nic_rsp_work *w)
 {
 	struct nic_rsp *r = &w->qp->rsp;
 	int32_t d = nic_psn_diff(w->p->psn, r->epsn);
@@ -563,7 +590,7 @@ static void packet_reliable(struct work *w)
 		execute(w);
 }
 
-static void packet_unreliable(struct work *w)
+static void packet_unreliable(struct nic_rsp_work *w)
 {
 	struct nic_rsp *r = &w->qp->rsp;
 
@@ -580,7 +607,7 @@ static void packet_unreliable(struct work *w)
 
 void nic_rsp_reliable(struct nic_qp *qp, const struct nic_pkt *p, struct nic_reply *ret)
 {
-	struct work w = { qp, p, ret };
+	struct nic_rsp_work w = { qp, p, ret };
 
 	packet_reliable(&w);
 }
@@ -594,7 +621,7 @@ static bool may_receive(const struct nic_qp *qp)
 
 void nic_rsp_packet(struct nic_qp *qp, const struct nic_pkt *p, struct nic_reply *ret)
 {
-	struct work w = { qp, p, ret };
+	struct nic_rsp_work w = { qp, p, ret };
 
 	*ret = (struct nic_reply){ .kind = NIC_A_LOST };
 	if (qp->type != (p->type == NIC_QP_DCI ? NIC_QP_DCT : p->type))
@@ -625,6 +652,7 @@ static bool flush_locked(struct nic_qp *qp)
 		nic_rsp_complete_error(qp, NIC_S_FLUSH);
 		mdl_count(qp->nic->dev, NIC_C_FLUSHED);
 	}
+	nic_tm_abort(qp);
 	if (qp->rq_kind == NIC_RQ_SRQ) {
 		if (!r->last_wqe)
 			nic_event_qp(qp->nic, NIC_EV_SRQ_LAST_WQE, qp->obj.id);

@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include "models/nic/wqe.h"
 
 struct nic_qp;
 
@@ -18,6 +19,24 @@ struct nic_atomic_done {
 	uint32_t psn;
 	bool valid;
 	uint64_t old;
+};
+
+/* What becomes of the message in progress at a queue with tags. */
+enum nic_tm_kind {
+	NIC_TM_IDLE,
+	NIC_TM_ENTRY,	 /* goes to an ordinary entry */
+	NIC_TM_EAGER,	 /* goes to a tagged buffer */
+	NIC_TM_FETCH,	 /* rendezvous: the device fetches the data */
+	NIC_TM_SOFTWARE, /* rendezvous: software does */
+};
+
+struct nic_tm_msg {
+	uint8_t kind;	/* enum nic_tm_kind */
+	uint8_t app_op; /* ENTRY: how its completion calls it */
+	bool told;	/* the match has a completion of its own already */
+	uint16_t index; /* of the tagged buffer ... */
+	struct nic_sge sge;
+	uint8_t tmh[16];
 };
 
 struct nic_rsp {
@@ -35,6 +54,7 @@ struct nic_rsp {
 	struct nic_srq *rwqe_srq; /* ... and where it is from; NULL = the QP's own queue */
 	uint32_t fault_token;	  /* waits for the guest to answer this page fault; 0 = none */
 	uint8_t fault_failed;	  /* answers "can't be resolved" in a row */
+	struct nic_tm_msg tm;
 	uint8_t atomic_next;
 	struct nic_atomic_done atomic[NIC_ATOMICS];
 };

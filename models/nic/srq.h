@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Shared receive queues: SRQ, XRC SRQ and RMP, which differ in who may use them. Object and
- * commands: lead (srq_cmd.c). Taking entries: data (recv.c).
+ * Shared receive queues: SRQ, XRC SRQ and RMP, which differ in who may use them, and XRQ, which
+ * matches tags. Object and commands: lead (srq_cmd.c). Taking entries: data (recv.c, tm.h).
  */
 #ifndef PEERDMA_MODELS_NIC_SRQ_H
 #define PEERDMA_MODELS_NIC_SRQ_H
@@ -12,8 +12,9 @@
 
 struct nic;
 struct nic_cq;
+struct nic_tm;
 
-enum nic_srq_kind { NIC_SRQ_BASIC, NIC_SRQ_XRC, NIC_SRQ_RMP };
+enum nic_srq_kind { NIC_SRQ_BASIC, NIC_SRQ_XRC, NIC_SRQ_RMP, NIC_SRQ_TM };
 enum nic_srq_state { NIC_SRQ_OK, NIC_SRQ_ERROR };
 
 struct nic_srq {
@@ -25,7 +26,8 @@ struct nic_srq {
 	uint8_t log_size, log_stride;
 	bool cyclic; /* basic_cyclic_rcv_wqe: a ring, not a linked list */
 	uint32_t pd, xrcd, user_index;
-	struct nic_cq *cq; /* XRC only */
+	struct nic_cq *cq; /* XRC and tag matching only */
+	struct nic_tm *tm; /* tag matching only */
 	struct nic_buf buf;
 	uint64_t db_addr;
 	/* under lock, data */

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
-/* SRQ, XRC SRQ and RMP: three contexts for one object. */
+/* SRQ, XRC SRQ, RMP and XRQ: four contexts for one object. */
 #include "models/nic/srq.h"
+
+#include <stdlib.h>
 
 #include "hw/mlx5_cmd.h"
 #include "hw/mlx5_ctx.h"
@@ -10,8 +12,12 @@
 #include "models/nic/newobj.h"
 #include "models/nic/ring.h"
 #include "models/nic/syndrome.h"
+#include "models/nic/tm.h"
 
 #define PAS_OFF	   272
+#define XRQ_PAS	   336
+#define XRQ_TAGS   1 /* topology: tag matching */
+#define XRQ_RNDV   1 /* offload: rendezvous */
 #define MAX_LOG_SZ 16
 #define MIN_STRIDE 4 /* log2 bytes */
 #define MAX_STRIDE 10
@@ -20,12 +26,12 @@
 #define RMP_READY  1
 #define NO_CQ	   0xffffffu
 
-/* The three contexts brought to one form. */
+/* The four contexts brought to one form. */
 struct shape {
 	struct nic_ring_src src;
 	uint8_t kind;
-	bool cyclic, db_umem;
-	unsigned log_size, log_stride;
+	bool cyclic, db_umem, rndv;
+	unsigned log_size, log_stride, log_tags;
 	uint32_t pd, xrcd, cqn, user_index, lwm, db_umem_id;
 	uint64_t db;
 };
@@ -62,11 +68,8 @@ static void from_xrc_srqc(const struct nic_cmd *c, const uint8_t *x, struct shap
 	s->src.page_offset = (unsigned)mlx5_get(x, MLX5_XRCSRQC_PAGE_OFFSET);
 }
 
-static void from_rmpc(const uint8_t *x, struct shape *s)
+static void from_wq(const uint8_t *wq, struct shape *s)
 {
-	const uint8_t *wq = x + MLX5_RMPC_WQ_OFF;
-
-	s->kind = NIC_SRQ_RMP;
 	s->log_size = (unsigned)mlx5_get(wq, MLX5_WQ_LOG_WQ_SZ);
 	s->log_stride = (unsigned)mlx5_get(wq, MLX5_WQ_LOG_WQ_STRIDE);
 	s->cyclic = mlx5_get(wq, MLX5_WQ_WQ_TYPE) == RMP_CYCLIC;
@@ -82,6 +85,24 @@ static void from_rmpc(const uint8_t *x, struct shape *s)
 	s->src.page_offset = (unsigned)mlx5_get(wq, MLX5_WQ_PAGE_OFFSET);
 }
 
+static void from_xrqc(const uint8_t *x, struct shape *s)
+{
+	from_wq(x + MLX5_XRQC_WQ_OFF, s);
+	s->kind = NIC_SRQ_TM;
+	s->cqn = (uint32_t)mlx5_get(x, MLX5_XRQC_CQN);
+	s->user_index = (uint32_t)mlx5_get(x, MLX5_XRQC_USER_INDEX);
+	s->log_tags = (unsigned)mlx5_get(x, MLX5_XRQC_LOG_TAGS);
+	s->rndv = mlx5_get(x, MLX5_XRQC_OFFLOAD) == XRQ_RNDV;
+	s->src.pas_off = XRQ_PAS;
+}
+
+static uint8_t check_tags(struct nic_cmd *c, const struct shape *s)
+{
+	if (s->log_tags > NIC_LOG_TAGS)
+		return nic_fail(c, NIC_BAD_PARAM, SYN_QUEUE_SIZE);
+	return nic_cmd_find(c, NIC_T_CQ, s->cqn) ? NIC_OK : NIC_BAD_RES;
+}
+
 static uint8_t check(struct nic_cmd *c, const struct shape *s)
 {
 	if (s->log_size > MAX_LOG_SZ || s->log_stride < MIN_STRIDE || s->log_stride > MAX_STRIDE)
@@ -90,6 +111,8 @@ static uint8_t check(struct nic_cmd *c, const struct shape *s)
 		return nic_fail(c, NIC_BAD_PARAM, SYN_SRQ_LIMIT);
 	if (!nic_cmd_find(c, NIC_T_PD, s->pd))
 		return NIC_BAD_RES;
+	if (s->kind == NIC_SRQ_TM)
+		return check_tags(c, s);
 	if (s->kind != NIC_SRQ_XRC)
 		return NIC_OK;
 	if (!nic_cmd_find(c, NIC_T_XRCD, s->xrcd))
@@ -120,8 +143,28 @@ static void fill_from(struct nic_srq *q, struct nic_cmd *c, const struct shape *
 	q->xrcd = s->xrcd;
 	q->user_index = s->user_index;
 	q->lwm = (uint16_t)s->lwm;
-	q->cq = s->kind == NIC_SRQ_XRC ? nic_find_cq(c->nic, s->cqn) : NULL;
+	if (s->kind == NIC_SRQ_XRC || s->kind == NIC_SRQ_TM)
+		q->cq = nic_find_cq(c->nic, s->cqn);
 	pthread_mutex_init(&q->lock, NULL);
+}
+
+/* Make what stands behind the number. Return: a status; nothing is left behind then. */
+static uint8_t make(struct nic_cmd *c, const struct shape *s, uint64_t pages, struct nic_srq **ret)
+{
+	uint64_t tags = s->kind == NIC_SRQ_TM ? sizeof(struct nic_tag) << s->log_tags : 0;
+	struct nic_srq *q;
+	uint8_t st = nic_obj_new(c, NIC_T_SRQ, sizeof(*q), pages * 8 + tags, &q);
+
+	if (st)
+		return st;
+	if (tags)
+		q->tm = nic_tm_new(s->log_tags, s->rndv);
+	if (tags && !q->tm) {
+		nic_obj_drop(c->nic, q);
+		return nic_fail(c, NIC_NO_RES, SYN_BUDGET);
+	}
+	*ret = q;
+	return NIC_OK;
 }
 
 static uint8_t create(struct nic_cmd *c, struct shape *s)
@@ -135,12 +178,13 @@ static uint8_t create(struct nic_cmd *c, struct shape *s)
 		st = nic_dbr_init(c, s->db, s->db_umem, s->db_umem_id, &db);
 	if (st)
 		return st;
-	s->src.pas_off = PAS_OFF;
+	if (!s->src.pas_off)
+		s->src.pas_off = PAS_OFF;
 	s->src.size = 1ull << (s->log_size + s->log_stride);
 	st = nic_ring_init(c, &s->src, &buf);
 	if (st)
 		return st;
-	st = nic_obj_new(c, NIC_T_SRQ, sizeof(*q), buf.n_pages * 8ull, &q);
+	st = make(c, s, buf.n_pages, &q);
 	if (st) {
 		nic_buf_fini(&buf);
 		return st;
@@ -178,7 +222,21 @@ uint8_t nic_cmd_create_rmp(struct nic_cmd *c)
 
 	if (type != RMP_LIST && type != RMP_CYCLIC)
 		return nic_fail(c, NIC_BAD_PARAM, SYN_ABSENT);
-	from_rmpc(x, &s);
+	from_wq(x + MLX5_RMPC_WQ_OFF, &s);
+	s.kind = NIC_SRQ_RMP;
+	return create(c, &s);
+}
+
+uint8_t nic_cmd_create_xrq(struct nic_cmd *c)
+{
+	const uint8_t *x = c->in + MLX5_CREATE_XRQ_IN_CTX_OFF;
+	struct shape s = { 0 };
+
+	if (mlx5_get(x, MLX5_XRQC_TOPOLOGY) != XRQ_TAGS || mlx5_get(x, MLX5_XRQC_DC) ||
+	    mlx5_get(x, MLX5_XRQC_OFFLOAD) > XRQ_RNDV ||
+	    mlx5_get(x + MLX5_XRQC_WQ_OFF, MLX5_WQ_WQ_TYPE) > RMP_CYCLIC)
+		return nic_fail(c, NIC_BAD_PARAM, SYN_ABSENT);
+	from_xrqc(x, &s);
 	return create(c, &s);
 }
 
@@ -187,18 +245,24 @@ void nic_srq_free(struct nic *nic, struct nic_srq *q)
 	count_refs(nic, q, -1);
 	pthread_mutex_destroy(&q->lock);
 	nic_buf_fini(&q->buf);
+	free(q->tm);
 	nic_obj_drop(nic, q);
 }
 
 #define OP_DESTROY_XRC_SRQ 0x706
 #define OP_DESTROY_RMP	   0x90e
+#define OP_ARM_RQ	   0x703
 #define OP_ARM_XRC_SRQ	   0x708
+#define OP_DESTROY_XRQ	   0x718
 
 static bool kind_fits(struct nic_cmd *c, const struct nic_srq *q)
 {
 	bool xrc = c->opcode == OP_DESTROY_XRC_SRQ || c->opcode == OP_ARM_XRC_SRQ;
+	bool tags = c->opcode == OP_DESTROY_XRQ;
 
-	if (xrc == (q->kind == NIC_SRQ_XRC))
+	if (c->opcode == OP_ARM_RQ)
+		tags = q->kind == NIC_SRQ_TM;
+	if (xrc == (q->kind == NIC_SRQ_XRC) && tags == (q->kind == NIC_SRQ_TM))
 		return true;
 	c->syndrome = SYN_SRQ_KIND;
 	return false;
@@ -322,6 +386,16 @@ uint8_t nic_cmd_query_xrc_srq(struct nic_cmd *c)
 	return NIC_OK;
 }
 
+static void show_wq(const struct nic_srq *q, uint8_t *wq)
+{
+	mlx5_set(wq, MLX5_WQ_WQ_TYPE, q->cyclic ? RMP_CYCLIC : RMP_LIST);
+	mlx5_set(wq, MLX5_WQ_LWM, q->lwm);
+	mlx5_set(wq, MLX5_WQ_PD, q->pd);
+	mlx5_set(wq, MLX5_WQ_DBR_ADDR, q->db_addr);
+	mlx5_set(wq, MLX5_WQ_LOG_WQ_STRIDE, q->log_stride);
+	mlx5_set(wq, MLX5_WQ_LOG_WQ_SZ, q->log_size);
+}
+
 uint8_t nic_cmd_query_rmp(struct nic_cmd *c)
 {
 	uint8_t *x = c->out + MLX5_QUERY_RMP_OUT_CTX_OFF, *wq = x + MLX5_RMPC_WQ_OFF;
@@ -331,12 +405,29 @@ uint8_t nic_cmd_query_rmp(struct nic_cmd *c)
 		return NIC_BAD_RES;
 	pthread_mutex_lock(&q->lock);
 	mlx5_set(x, MLX5_RMPC_STATE, q->state == NIC_SRQ_ERROR ? 3 : RMP_READY);
-	mlx5_set(wq, MLX5_WQ_WQ_TYPE, q->cyclic ? RMP_CYCLIC : RMP_LIST);
-	mlx5_set(wq, MLX5_WQ_LWM, q->lwm);
-	mlx5_set(wq, MLX5_WQ_PD, q->pd);
-	mlx5_set(wq, MLX5_WQ_DBR_ADDR, q->db_addr);
-	mlx5_set(wq, MLX5_WQ_LOG_WQ_STRIDE, q->log_stride);
-	mlx5_set(wq, MLX5_WQ_LOG_WQ_SZ, q->log_size);
+	show_wq(q, wq);
+	pthread_mutex_unlock(&q->lock);
+	return NIC_OK;
+}
+
+uint8_t nic_cmd_query_xrq(struct nic_cmd *c)
+{
+	uint8_t *x = c->out + MLX5_QUERY_XRQ_OUT_CTX_OFF;
+	struct nic_srq *q = find(c, NIC_SRQ_TM);
+
+	if (!q)
+		return NIC_BAD_RES;
+	pthread_mutex_lock(&q->lock);
+	mlx5_set(x, MLX5_XRQC_STATE, q->state == NIC_SRQ_ERROR);
+	mlx5_set(x, MLX5_XRQC_TOPOLOGY, XRQ_TAGS);
+	mlx5_set(x, MLX5_XRQC_OFFLOAD, q->tm->rndv ? XRQ_RNDV : 0);
+	mlx5_set(x, MLX5_XRQC_USER_INDEX, q->user_index);
+	mlx5_set(x, MLX5_XRQC_CQN, q->cq->obj.id);
+	mlx5_set(x, MLX5_XRQC_LOG_TAGS, q->tm->log_size);
+	mlx5_set(x, MLX5_XRQC_APPEND_NEXT_INDEX, q->tm->append);
+	mlx5_set(x, MLX5_XRQC_SW_PHASE_CNT, q->tm->sw_phase);
+	mlx5_set(x, MLX5_XRQC_HW_PHASE_CNT, q->tm->hw_phase);
+	show_wq(q, x + MLX5_XRQC_WQ_OFF);
 	pthread_mutex_unlock(&q->lock);
 	return NIC_OK;
 }

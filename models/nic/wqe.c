@@ -6,6 +6,7 @@
 
 #include "hw/mlx5_bits.h"
 #include "models/nic/internal.h"
+#include "models/nic/tm.h"
 
 #define CTRL_OP	    MLX5_F(0, 7, 0)
 #define CTRL_QPN    MLX5_F(4, 31, 8)
@@ -27,6 +28,10 @@ int nic_wqe_fetch(const struct nic_qp *qp, uint16_t idx, unsigned n, uint8_t *bu
 	struct mdl_dma d = qp->dma;
 	int err;
 
+	if (qp->rndv) {
+		nic_tm_fetch(qp->rndv, idx, n, buf);
+		return 0;
+	}
 	part = n < size - i ? n : size - i;
 	err = nic_buf_read(&qp->buf, &d, qp->sq.off + (uint64_t)i * NIC_BB, buf, part * NIC_BB);
 	if (err || part == n)
@@ -149,6 +154,7 @@ static int parse_op(const struct nic_qp *qp, struct cursor *c, struct nic_swqe *
 	switch (w->opcode) {
 	case NIC_OP_NOP:
 		return 0;
+	case NIC_OP_TAG_MATCHING:
 	case NIC_OP_UMR:
 	case NIC_OP_SET_PSV:
 		w->umr = c->p;
@@ -185,6 +191,8 @@ static bool op_allowed(uint8_t type, uint8_t op)
 	case NIC_OP_UMR:
 	case NIC_OP_SET_PSV:
 		return type != NIC_QP_UD && type != NIC_QP_QP0 && type != NIC_QP_QP1;
+	case NIC_OP_TAG_MATCHING:
+		return type == NIC_QP_RC;
 	case NIC_OP_SEND:
 	case NIC_OP_SEND_IMM:
 		return type != NIC_QP_REG_UMR;

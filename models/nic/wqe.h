@@ -29,6 +29,7 @@ enum nic_opcode {
 	NIC_OP_FADD = 0x12,
 	NIC_OP_SET_PSV = 0x20,
 	NIC_OP_UMR = 0x25,
+	NIC_OP_TAG_MATCHING = 0x28,
 };
 
 /* A piece of a scatter or gather list; host is set for inline data. */

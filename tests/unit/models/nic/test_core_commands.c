@@ -263,6 +263,56 @@ static void reserved_numbers_stay_free(void **state)
 	assert_int_equal(simple(0x401, cqn), 0);
 }
 
+/* A queue of 16 entries at page 0x40000 with 1 << log_tags tagged buffers. */
+static void xrq_context(uint32_t pd, uint32_t cqn, unsigned log_tags)
+{
+	start(0x717, 0, 0);
+	put32(0x10, 1u << 8 | 1);
+	put32(0x14, 0x5a);
+	put32(0x18, cqn);
+	put32(0x30, log_tags << 28);
+	put32(0x90 + 0x08, pd);
+	put32(0x90 + 0x14, 0x50000);
+	put32(0x90 + 0x20, 5u << 16 | 4);
+	put32(0x154, 0x40000);
+}
+
+static void a_queue_with_tags(void **state)
+{
+	uint32_t pd = make(0x800), uar = make(0x802), eqn = make_eq(uar), cqn, xrqn;
+
+	cq_context(uar, eqn);
+	assert_int_equal(go(), 0);
+	cqn = got32(8);
+	xrq_context(pd, cqn, 8); /* more than there can be */
+	assert_int_equal(go_sized(344, 16), 0x03);
+	xrq_context(pd, cqn + 1, 7);
+	assert_int_equal(go_sized(344, 16), 0x05);
+	xrq_context(pd, cqn, 7);
+	put32(0x10, 2u << 8); /* another topology */
+	assert_int_equal(go_sized(344, 16), 0x03);
+	xrq_context(pd, cqn, 7);
+	assert_int_equal(go_sized(336, 16), 0x03); /* no page list */
+	xrq_context(pd, cqn, 7);
+	assert_int_equal(go_sized(344, 16), 0);
+	xrqn = got32(8);
+	start(0x719, 0, 0);
+	put32(8, xrqn);
+	assert_int_equal(go_sized(16, 336), 0);
+	assert_int_equal(got32(0x10), 1u << 8 | 1);
+	assert_int_equal(got32(0x14), 0x5a);
+	assert_int_equal(got32(0x18), cqn);
+	assert_int_equal(got32(0x30), 7u << 28);
+	assert_int_equal(got32(0x90 + 0x20), 5u << 16 | 4);
+	assert_int_equal(simple(0x401, cqn), 0x06);  /* DESTROY_CQ */
+	assert_int_equal(simple(0x701, xrqn), 0x05); /* DESTROY_SRQ */
+	assert_int_equal(simple(0x706, xrqn), 0x05); /* DESTROY_XRC_SRQ */
+	assert_int_equal(simple(0x703, xrqn), 0);    /* ARM_RQ */
+	assert_int_equal(simple(0x718, xrqn), 0);
+	assert_int_equal(simple(0x718, xrqn), 0x05);
+	assert_int_equal(simple(0x401, cqn), 0);
+}
+
 /* A target of dynamically connected transport answers to its own commands only. */
 static void a_target_is_no_queue_pair(void **state)
 {
@@ -516,6 +566,7 @@ int main(void)
 		CASE(used_objects_stay),
 		CASE(no_ports_are_bonded),
 		CASE(reserved_numbers_stay_free),
+		CASE(a_queue_with_tags),
 		CASE(a_target_is_no_queue_pair),
 		CASE(operations_on_device_memory),
 		CASE(queue_creation_checks_its_references),
