@@ -10,6 +10,7 @@
 #include "models/nic/internal.h"
 #include "models/nic/memic.h"
 #include "models/nic/syndrome.h"
+#include "models/nic/tm.h"
 
 #define CAP_OFF 16 /* of the page in QUERY_HCA_CAP's output and SET_HCA_CAP's input */
 #define SCHEME	MLX5_ODP_MEMORY_OFF
@@ -153,6 +154,10 @@ static const struct cap table[] = {
 	G(CQE_COMPRESSION_128, 1),
 	G(CQE_COMPRESSION, 1),
 	G(CQE_COMPRESSION_MAX_NUM, 64),
+	G(TAG_MATCHING, 1),
+	G(RNDV_OFFLOAD_RC, 1),
+	G(LOG_TAG_MATCHING_LIST_SZ, NIC_LOG_TAGS),
+	G(LOG_MAX_XRQ, NIC_LOG_SRQ),
 	/* on-demand paging: the memory scheme only */
 	{ P_ODP, MLX5_ODP_MEM_PAGE_FAULT, 1, true, 0 },
 	O(SCHEME, ODP_SCHEME_PAGE_PREFETCH, 1),
