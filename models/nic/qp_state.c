@@ -224,7 +224,7 @@ static uint8_t apply_locked(struct nic_cmd *c, const struct transition *t, struc
 		nic_req_reset(qp);
 		nic_rsp_reset(qp);
 	} else {
-		nic_req_modified(qp, old, what & A_SPSN);
+		nic_req_modified(qp, what & A_SPSN);
 		nic_rsp_modified(qp, old, what & A_RPSN);
 	}
 	return NIC_OK;

@@ -58,14 +58,10 @@ void nic_req_reset(struct nic_qp *qp)
 	nic_timer_set(qp);
 }
 
-void nic_req_modified(struct nic_qp *qp, uint8_t old, bool psn_set)
+void nic_req_modified(struct nic_qp *qp, bool psn_set)
 {
-	uint8_t s = atomic_load(&qp->state);
-
 	if (psn_set)
 		qp->req.psn = qp->req.acked = qp->attr.sq_psn & NIC_PSN_MASK;
-	if (s == NIC_QPS_RTS || s == NIC_QPS_SQD || s == NIC_QPS_ERR || s == NIC_QPS_SQER)
-		nic_qp_kick(qp);
 }
 
 void nic_req_info(struct nic_qp *qp, struct nic_req_info *i)

@@ -64,8 +64,8 @@ struct nic_req {
 int nic_req_init(struct nic_qp *qp);   /* at creation; allocates what the QP needs for life */
 void nic_req_fini(struct nic_qp *qp);  /* after the epoch: nobody uses the QP any more */
 void nic_req_reset(struct nic_qp *qp); /* to RESET: forget everything, no completions */
-/* A transition happened, old to the present state. psn_set: attr.sq_psn was given now. */
-void nic_req_modified(struct nic_qp *qp, uint8_t old, bool psn_set);
+/* A transition happened. psn_set: attr.sq_psn was given now. */
+void nic_req_modified(struct nic_qp *qp, bool psn_set);
 
 /*
  * One bounded slice of the send queue, under an epoch, by qp->dw. Takes req.lock itself. Does

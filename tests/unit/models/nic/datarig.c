@@ -352,7 +352,7 @@ struct nic_qp *rig_qp(unsigned n, uint32_t qpn, uint8_t type, unsigned peer, uin
 	qp->state = NIC_QPS_RTS;
 	/* Close to where sequence numbers wrap. */
 	qp->attr.sq_psn = qp->attr.rq_psn = 0xfffff0;
-	nic_req_modified(qp, NIC_QPS_RTR, true);
+	nic_req_modified(qp, true);
 	nic_rsp_modified(qp, NIC_QPS_INIT, true);
 	return qp;
 }

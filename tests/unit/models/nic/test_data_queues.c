@@ -211,7 +211,7 @@ static void datagram_too_long(void **state)
 	assert_int_equal(rig_cqe(a, false, 1)->syndrome, NIC_S_FLUSH);
 	rig_recv(b, RIG_B, 4096, RIG_KEY);
 	atomic_store(&a->state, NIC_QPS_RTS);
-	nic_req_modified(a, NIC_QPS_SQER, false);
+	nic_req_modified(a, false);
 	post_ud(0x61, 3, 0x1234, false, 8);
 	rig_run();
 	assert_int_equal(rig_cqe(a, false, 2)->opcode, NIC_CQE_REQ);
