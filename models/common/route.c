@@ -132,19 +132,34 @@ static int resolve_window_locked(struct mdl_device *dev, struct mdl_window *w, u
 	return 0;
 }
 
-/* A window the client gave no file for: see what its addresses translate to. */
+/*
+ * A window the client gave no file for: what its addresses translate to, and in the two low bits
+ * for what. QEMU announces every window as readable and writable, whatever the guest allows.
+ */
 static uint64_t window_gpa_locked(struct mdl_device *dev, struct mdl_window *w)
 {
-	uint64_t gpa = w->gpa;
+	uint64_t gpa = w->gpa, read, write;
 
 	if (gpa != MDL_GPA_UNKNOWN)
 		return gpa;
-	/* QEMU announces every window as readable, also what the guest mapped for writing only. */
-	if (mdl_vtd_translate(dev->node, &dev->iommu, w->first, false, &gpa) &&
-	    mdl_vtd_translate(dev->node, &dev->iommu, w->first, true, &gpa))
-		gpa = MDL_GPA_NONE;
+	gpa = MDL_GPA_NONE;
+	if (!mdl_vtd_translate(dev->node, &dev->iommu, w->first, true, &write))
+		gpa = write | MDL_PROT_WRITE;
+	if (!mdl_vtd_translate(dev->node, &dev->iommu, w->first, false, &read))
+		gpa = read | MDL_PROT_READ | (gpa == MDL_GPA_NONE ? 0 : MDL_PROT_WRITE);
 	w->gpa = gpa;
 	return gpa;
+}
+
+/* *gpa is of the window's first address before the call, of addr after it. */
+static int take_window_gpa(const struct mdl_window *w, uint64_t addr, bool write, uint64_t *gpa)
+{
+	if (*gpa == MDL_GPA_NONE)
+		return 0;
+	if (!(*gpa & (write ? MDL_PROT_WRITE : MDL_PROT_READ)))
+		return -EACCES;
+	*gpa = (*gpa & ~(uint64_t)(MDL_PROT_READ | MDL_PROT_WRITE)) + (addr - w->first);
+	return 0;
 }
 
 static int resolve_iommu_locked(struct mdl_device *dev, uint64_t addr, uint64_t len, bool write,
@@ -163,15 +178,15 @@ static int resolve_iommu_locked(struct mdl_device *dev, uint64_t addr, uint64_t 
 	s->want_iommu = !dev->iommu_known;
 	if (s->want_iommu)
 		return w ? 0 : -EFAULT;
-	if (w)
+	/* Registers of a peer are mapped but never announced; their pages are looked up anew. */
+	if (w) {
 		gpa = window_gpa_locked(dev, w);
-	else
+		err = take_window_gpa(w, addr, write, &gpa);
+	} else {
 		err = mdl_vtd_translate(dev->node, &dev->iommu, addr, write, &gpa);
+	}
 	if (err)
 		return err == -EACCES ? err : -EFAULT;
-	/* Registers of a peer are mapped but never announced; their pages are looked up anew. */
-	if (w && gpa != MDL_GPA_NONE)
-		gpa += addr - w->first;
 	r = gpa != MDL_GPA_NONE ? mdl_route_find_locked(dev->node, gpa) : NULL;
 	if (!r)
 		return w ? 0 : -EFAULT;

@@ -40,7 +40,10 @@ struct mdl_window {
 	unsigned prot;
 	struct mdl_backing *backing; /* NULL: only the client can reach it */
 	uint8_t *mem;		     /* of first, when backed */
-	/* What first translates to, once looked up; MDL_GPA_UNKNOWN before, MDL_GPA_NONE if not */
+	/*
+	 * What first translates to, once looked up, with MDL_PROT_... in the low bits;
+	 * MDL_GPA_UNKNOWN before, MDL_GPA_NONE if not
+	 */
 	_Atomic uint64_t gpa;
 };
 #define MDL_GPA_UNKNOWN UINT64_MAX
