@@ -35,9 +35,25 @@ static bool has_iommu(void)
 	return !access(PDMAI_SYSFS "/kernel/iommu_groups/0", F_OK);
 }
 
+static bool fits(enum tap_where where)
+{
+	const char *topology = getenv("PEERDMA_TOPOLOGY");
+
+	switch (where) {
+	case TAP_WITH_IOMMU:
+		return has_iommu();
+	case TAP_WITHOUT_IOMMU:
+		return !has_iommu();
+	case TAP_SWITCH_WITH_IOMMU:
+		return has_iommu() && topology && !strncmp(topology, "switch", 6);
+	default:
+		return true;
+	}
+}
+
 static bool wanted(const struct tap_test *t, int argc, char **argv)
 {
-	if (t->where != TAP_ANYWHERE && (t->where == TAP_WITH_IOMMU) != has_iommu())
+	if (!fits(t->where))
 		return false;
 	for (int i = 1; i < argc; i++)
 		if (!strcmp(argv[i], t->name))

@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 /* Which machines a test is for. Elsewhere it is not counted at all. */
-enum tap_where { TAP_ANYWHERE, TAP_WITH_IOMMU, TAP_WITHOUT_IOMMU };
+enum tap_where { TAP_ANYWHERE, TAP_WITH_IOMMU, TAP_WITHOUT_IOMMU, TAP_SWITCH_WITH_IOMMU };
 
 struct tap_test {
 	const char *name;
