@@ -134,7 +134,7 @@ class Status(LabTest):
         out = self.folder / "out"
         self.assertEqual((out / "artefacts/a/d/f").read_text(), "kept\n")
         counters = json.loads((out / "counters.json").read_text())
-        self.assertEqual(set(counters), {"a/acc0", "a/acc1", "a/nic0"})
+        self.assertEqual(set(counters), {"a/acc0", "a/acc1", "a/disk0", "a/nic0"})
         self.assertIn("Linux version", (out / "a.kernel.log").read_text())
 
     def test_command_that_cannot_start(self) -> None:
