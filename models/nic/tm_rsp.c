@@ -210,7 +210,7 @@ static bool begin(struct nic_rsp_work *w, struct head *h)
 
 /* ---- what was matched ---- */
 
-/* Bytes [skip, skip + len) of the run to the tagged buffer, at off. Return: false after an answer. */
+/* Bytes [skip, skip + len) of the run to the tagged buffer, at off. Return: false: answered. */
 static bool to_buffer(struct nic_rsp_work *w, uint64_t skip, uint64_t len, uint64_t off)
 {
 	struct nic_tm_msg *m = &w->qp->rsp.tm;
