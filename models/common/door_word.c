@@ -220,12 +220,21 @@ static int visit_once(struct visit *v, uint64_t addr, uint64_t len, int64_t *ret
 	struct mdl_node *node = v->d->dev->node;
 	struct mdl_span s = { 0 };
 	uint64_t delay = 0;
+	bool learnt = false;
 	int err;
 
+again:
 	pthread_rwlock_rdlock(&node->lock);
 	err = mdl_door_gate_locked(v->d, v->space);
 	if (!err)
 		err = mdl_resolve_locked(v->d->dev, v->space, addr, len, v->write, &s);
+	/* By piece what is written is read first, and the guest may allow writing alone. */
+	if (s.want_iommu && !learnt) {
+		pthread_rwlock_unlock(&node->lock);
+		learnt = true;
+		mdl_iommu_learn(v->d->dev);
+		goto again;
+	}
 	if (!err && s.mem) {
 		err = visit_in_place(v, &s, &delay);
 		pthread_rwlock_unlock(&node->lock);

@@ -263,6 +263,29 @@ static void iommu_one_way_window_of_a_peer(void **state)
 	assert_int_equal(f->b->vram[4096], 0x42);
 }
 
+static int fill(void *arg, void *mem, size_t len)
+{
+	memset(mem, 0x5a, len);
+	return 0;
+}
+
+/* The first access of all learns of the IOMMU; in place it needs no right to read even so. */
+static void first_visit_of_a_one_way_window(void **state)
+{
+	struct fix *f = *state;
+	struct mdl_seg seg = { IOVA, 64, MDL_SPACE_BUS };
+	struct mdl_dma d;
+
+	make_tables(f);
+	put(f, 0x5000, B_VRAM | 2);
+	tdev_map(f->a, NULL, IOVA, 0, PG, MDL_PROT_READ | MDL_PROT_WRITE);
+	mdl_dma_begin(&d, f->a->dev);
+	assert_int_equal(mdl_dma_visit(&d, &seg, true, MDL_DATA, fill, NULL), 0);
+	assert_int_equal(f->b->vram[63], 0x5a);
+	assert_int_equal(tcount_bytes(f->a, MDL_DATA, MDL_T_PEER_BRIDGE, true), 64);
+	assert_int_equal(tcount_all(f->a), 64);
+}
+
 /* Register BARs are mapped but never announced: their pages are looked up each time. */
 static void iommu_registers_of_a_peer(void **state)
 {
@@ -332,6 +355,7 @@ int main(void)
 		T(bridge_refuses, no_bridge),
 		T(iommu_windows, ports_iommu),
 		T(iommu_one_way_window_of_a_peer, ports_iommu),
+		T(first_visit_of_a_one_way_window, ports_iommu),
 		T(iommu_registers_of_a_peer, ports_iommu),
 		T(iommu_not_known, ports_iommu),
 		T(switch_comes_before_the_iommu, switch_iommu),
