@@ -177,7 +177,7 @@ static void registers_of_a_peer(void **state)
 	assert_int_equal(f->b->writes, 3);
 	memset(buf, 0, sizeof(buf));
 	assert_int_equal(rd(f, B_REGS + 4, buf, 19), 0);
-	assert_string_equal(buf, "nineteen characters");
+	assert_string_equal((const char *)buf, "nineteen characters");
 	mdl_dma_begin(&d, f->a->dev);
 	assert_int_equal(mdl_dma_store(&d, MDL_SPACE_BUS, B_REGS + 64, 4, 0x12345678), 0);
 	assert_int_equal(mdl_dma_load(&d, MDL_SPACE_BUS, B_REGS + 64, 4, &word), 0);
