@@ -259,15 +259,7 @@ static enum cli_status check(struct cli *cli, const struct cli_machine *m)
 
 static enum cli_status run(struct cli *cli)
 {
-	enum cli_status status;
-	struct cli_machine m;
-
-	status = cli_machine_open(cli, &m);
-	if (status)
-		return status;
-	status = check(cli, &m);
-	cli_machine_close(&m);
-	return status;
+	return cli_machine_run(cli, check);
 }
 
 static const struct cli_option options[] = {

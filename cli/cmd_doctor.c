@@ -86,15 +86,7 @@ static enum cli_status report(struct cli *cli, const struct cli_machine *m)
 
 static enum cli_status run(struct cli *cli)
 {
-	enum cli_status status;
-	struct cli_machine m;
-
-	status = cli_machine_open(cli, &m);
-	if (status)
-		return status;
-	status = report(cli, &m);
-	cli_machine_close(&m);
-	return status;
+	return cli_machine_run(cli, report);
 }
 
 static const struct cli_option options[] = { CLI_OPTION_SYSROOT, CLI_OPTION_END };

@@ -170,23 +170,19 @@ static enum cli_status print_json(struct cli *cli, const struct cli_machine *m)
 	return cli_json_print(o);
 }
 
-static enum cli_status run(struct cli *cli)
+static enum cli_status list(struct cli *cli, const struct cli_machine *m)
 {
 	enum cli_status status;
-	struct cli_machine m;
 
-	status = cli_machine_open(cli, &m);
-	if (status)
-		return status;
-	if (cli->json) {
-		status = print_json(cli, &m);
-	} else {
-		status = print_devices(cli, &m);
-		if (!status)
-			status = print_regions(cli, &m);
-	}
-	cli_machine_close(&m);
-	return status;
+	if (cli->json)
+		return print_json(cli, m);
+	status = print_devices(cli, m);
+	return status ? status : print_regions(cli, m);
+}
+
+static enum cli_status run(struct cli *cli)
+{
+	return cli_machine_run(cli, list);
 }
 
 static const struct cli_option options[] = {

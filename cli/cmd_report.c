@@ -57,21 +57,18 @@ static enum cli_status write_file(const struct cli *cli, const struct cli_machin
 	return status;
 }
 
-static enum cli_status run(struct cli *cli)
+static enum cli_status report(struct cli *cli, const struct cli_machine *m)
 {
 	const char *path = cli_option(cli, "output");
-	enum cli_status status;
-	struct cli_machine m;
 
-	status = cli_machine_open(cli, &m);
-	if (status)
-		return status;
 	if (path && !strcmp(path, "-"))
-		status = write_page(cli, &m, stdout);
-	else
-		status = write_file(cli, &m, path ? path : DEFAULT_PATH);
-	cli_machine_close(&m);
-	return status;
+		return write_page(cli, m, stdout);
+	return write_file(cli, m, path ? path : DEFAULT_PATH);
+}
+
+static enum cli_status run(struct cli *cli)
+{
+	return cli_machine_run(cli, report);
 }
 
 static const struct cli_option options[] = {

@@ -97,15 +97,7 @@ static enum cli_status show(struct cli *cli, const struct cli_machine *m)
 
 static enum cli_status run(struct cli *cli)
 {
-	enum cli_status status;
-	struct cli_machine m;
-
-	status = cli_machine_open(cli, &m);
-	if (status)
-		return status;
-	status = show(cli, &m);
-	cli_machine_close(&m);
-	return status;
+	return cli_machine_run(cli, show);
 }
 
 static const struct cli_option options[] = {

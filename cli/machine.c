@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum cli_status cli_machine_open(struct cli *cli, struct cli_machine *m)
+static enum cli_status machine_open(struct cli *cli, struct cli_machine *m)
 {
 	const char *sysroot = cli_option(cli, "sysroot");
 	struct pdma_ctx_options options = { .size = sizeof(options), .sysroot = sysroot };
@@ -23,10 +23,18 @@ enum cli_status cli_machine_open(struct cli *cli, struct cli_machine *m)
 	return CLI_DONE;
 }
 
-void cli_machine_close(struct cli_machine *m)
+enum cli_status cli_machine_run(struct cli *cli, cli_machine_fn fn)
 {
-	pdma_topo_destroy(m->topo);
-	pdma_ctx_destroy(m->ctx);
+	enum cli_status status;
+	struct cli_machine m;
+
+	status = machine_open(cli, &m);
+	if (status)
+		return status;
+	status = fn(cli, &m);
+	pdma_topo_destroy(m.topo);
+	pdma_ctx_destroy(m.ctx);
+	return status;
 }
 
 struct pdma_function cli_function(const struct cli_machine *m, uint32_t index)

@@ -22,9 +22,9 @@ struct cli_machine {
 	struct pdma_system system;
 };
 
-/* Return: CLI_DONE; or the failure, told, with nothing to close. */
-enum cli_status cli_machine_open(struct cli *cli, struct cli_machine *machine);
-void cli_machine_close(struct cli_machine *machine);
+/* Take a snapshot, give it to fn, and free it. Return: what fn returned; or the failure, told. */
+typedef enum cli_status (*cli_machine_fn)(struct cli *cli, const struct cli_machine *machine);
+enum cli_status cli_machine_run(struct cli *cli, cli_machine_fn fn);
 
 /* A function or host bridge that is known to be there. */
 struct pdma_function cli_function(const struct cli_machine *machine, uint32_t index);
