@@ -10,6 +10,7 @@
  * can be reset and the device soft-reset in a bounded number of steps, whatever came before.
  */
 #include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/input.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -32,8 +33,7 @@
 #define VRAM	  (64ull << 20)
 
 struct guest {
-	const uint8_t *in;
-	size_t left;
+	struct fuzz_input in;
 	struct mdl_device *dev, *peer;
 	unsigned steps;
 	bool lossy; /* completions may be lost */
@@ -44,53 +44,20 @@ struct guest {
 
 static uint8_t host[HOST_SIZE], read_only[4096];
 
-static void promise(bool kept, const char *what)
-{
-	if (kept)
-		return;
-	fprintf(stderr, "broken promise: %s\n", what);
-	abort();
-}
-
-static uint8_t u8(struct guest *g)
-{
-	if (!g->left)
-		return 0;
-	g->left--;
-	return *g->in++;
-}
-
-static uint16_t u16(struct guest *g)
-{
-	uint16_t lo = u8(g);
-
-	return (uint16_t)(lo | u8(g) << 8);
-}
-
-static uint64_t u64(struct guest *g)
-{
-	uint64_t val = 0;
-	unsigned i;
-
-	for (i = 0; i < 8; i++)
-		val |= (uint64_t)u8(g) << (8 * i);
-	return val;
-}
-
 /* A length or offset: mostly small, sometimes at an edge, sometimes anything. */
 static uint64_t odd_size(struct guest *g)
 {
-	uint8_t kind = u8(g);
+	uint8_t kind = fuzz_u8(&g->in);
 
 	if (kind < 160)
 		return kind;
 	if (kind < 220)
-		return u16(g);
+		return fuzz_u16(&g->in);
 	if (kind < 235)
-		return (1ull << (kind % 48)) + (uint64_t)(int64_t)(int8_t)u8(g);
+		return (1ull << (kind % 48)) + (uint64_t)(int64_t)(int8_t)fuzz_u8(&g->in);
 	if (kind < 250)
-		return VRAM - u16(g);
-	return u64(g);
+		return VRAM - fuzz_u16(&g->in);
+	return fuzz_u64(&g->in);
 }
 
 /* An address that makes sense in a space, as often as not. */
@@ -99,7 +66,7 @@ static uint64_t address(struct guest *g, unsigned space)
 	static const uint32_t bases[] = { HOST, READ_ONLY, BROKEN, 0 };
 	uint64_t off = odd_size(g);
 
-	return space == ACCEL_SPACE_BUS ? bases[u8(g) % 4] + off : off;
+	return space == ACCEL_SPACE_BUS ? bases[fuzz_u8(&g->in) % 4] + off : off;
 }
 
 static uint32_t ring_reg(struct guest *g, unsigned n, uint32_t reg)
@@ -111,54 +78,55 @@ static uint32_t ring_reg(struct guest *g, unsigned n, uint32_t reg)
 
 static void op_run(struct guest *g)
 {
-	unsigned n = u8(g) % 4 + 1;
+	unsigned n = fuzz_u8(&g->in) % 4 + 1;
 	uint64_t before;
 
 	while (n-- && g->steps < MAX_STEPS) {
 		g->steps++;
 		before = fake_data_bytes();
 		fake_step(g->dev);
-		promise(fake_data_bytes() - before <= 2 * MDL_SLICE + 8, "bounded work a step");
+		fuzz_promise(fake_data_bytes() - before <= 2 * MDL_SLICE + 8,
+			     "bounded work a step");
 	}
 }
 
 static void put_entry(struct guest *g, unsigned ring)
 {
-	struct accel_sqe s = { .opcode = u8(g) % 10, .flags = u8(g) & 7 };
+	struct accel_sqe s = { .opcode = fuzz_u8(&g->in) % 10, .flags = fuzz_u8(&g->in) & 7 };
 	uint32_t slot = ring_reg(g, ring, ACCEL_RING_SQ_TAIL) % 8;
 	uint8_t spoil;
 
-	s.param = u8(g) % 9;
+	s.param = fuzz_u8(&g->in) % 9;
 	s.cmd_id = slot;
-	s.src_space = u8(g) & 3;
-	s.dst_space = u8(g) & 3;
+	s.src_space = fuzz_u8(&g->in) & 3;
+	s.dst_space = fuzz_u8(&g->in) & 3;
 	s.len = odd_size(g);
 	if (s.flags & ACCEL_SQE_SRC_SGL) {
 		s.src_space = 0;
-		s.src_addr = HOST + LISTS + (u8(g) & 7u) * 0x200;
-		s.src_count = u8(g) & 15;
+		s.src_addr = HOST + LISTS + (fuzz_u8(&g->in) & 7u) * 0x200;
+		s.src_count = fuzz_u8(&g->in) & 15;
 	} else if (s.opcode != ACCEL_OP_FILL && s.opcode != ACCEL_OP_WRITE) {
 		s.src_addr = address(g, s.src_space);
 	}
 	if (s.flags & ACCEL_SQE_DST_SGL) {
 		s.dst_space = 0;
-		s.dst_addr = HOST + LISTS + (u8(g) & 7u) * 0x200;
-		s.dst_count = u8(g) & 15;
+		s.dst_addr = HOST + LISTS + (fuzz_u8(&g->in) & 7u) * 0x200;
+		s.dst_count = fuzz_u8(&g->in) & 15;
 	} else if (s.opcode != ACCEL_OP_CRC32C) {
 		s.dst_addr = address(g, s.dst_space);
 	}
 	if (s.opcode == ACCEL_OP_FILL || s.opcode == ACCEL_OP_WRITE || !s.opcode)
-		s.imm = u8(g);
+		s.imm = fuzz_u8(&g->in);
 	/* One byte in four entries is anything. */
-	spoil = u8(g);
+	spoil = fuzz_u8(&g->in);
 	if (spoil < 64)
-		((uint8_t *)&s)[spoil] = u8(g);
+		((uint8_t *)&s)[spoil] = fuzz_u8(&g->in);
 	memcpy(host + SQ(ring) + slot * sizeof(s), &s, sizeof(s));
 }
 
 static void op_submit(struct guest *g)
 {
-	unsigned ring = u8(g) % RINGS;
+	unsigned ring = fuzz_u8(&g->in) % RINGS;
 
 	put_entry(g, ring);
 	fake_w32(g->dev, ACCEL_DOORBELL(ring), ring_reg(g, ring, ACCEL_RING_SQ_TAIL) + 1);
@@ -166,11 +134,11 @@ static void op_submit(struct guest *g)
 
 static void op_list(struct guest *g)
 {
-	uint32_t at = LISTS + (u8(g) & 7u) * 0x200;
-	unsigned n = u8(g) & 15, i;
+	uint32_t at = LISTS + (fuzz_u8(&g->in) & 7u) * 0x200;
+	unsigned n = fuzz_u8(&g->in) & 15, i;
 
 	for (i = 0; i < n; i++) {
-		struct accel_sge e = { .space = u8(g) & 3 };
+		struct accel_sge e = { .space = fuzz_u8(&g->in) & 3 };
 
 		e.len = odd_size(g);
 		e.addr = address(g, e.space);
@@ -180,23 +148,23 @@ static void op_list(struct guest *g)
 
 static void op_consume(struct guest *g)
 {
-	unsigned ring = u8(g) % RINGS;
+	unsigned ring = fuzz_u8(&g->in) % RINGS;
 
 	fake_w32(g->dev, ACCEL_DOORBELL(ring) + 4, ring_reg(g, ring, ACCEL_RING_CQ_TAIL));
 }
 
 static void op_doorbell(struct guest *g)
 {
-	uint64_t off = ACCEL_DOORBELL(u8(g) % ACCEL_RINGS);
+	uint64_t off = ACCEL_DOORBELL(fuzz_u8(&g->in) % ACCEL_RINGS);
 
-	fake_write(g->dev, off + (u8(g) & 4u), odd_size(g), 4);
+	fake_write(g->dev, off + (fuzz_u8(&g->in) & 4u), odd_size(g), 4);
 }
 
 static void op_write(struct guest *g)
 {
 	static const uint8_t len[] = { 4, 8, 4, 8, 1, 2, 3, 7 };
-	uint64_t off = u16(g);
-	size_t n = len[u8(g) % 8];
+	uint64_t off = fuzz_u16(&g->in);
+	size_t n = len[fuzz_u8(&g->in) % 8];
 
 	if (n > 0x10000 - off)
 		off = 0x10000 - n;
@@ -205,17 +173,17 @@ static void op_write(struct guest *g)
 
 static void op_read(struct guest *g)
 {
-	uint64_t off = u16(g);
-	size_t n = u8(g) % 8 + 1;
+	uint64_t off = fuzz_u16(&g->in);
+	size_t n = fuzz_u8(&g->in) % 8 + 1;
 
 	fake_read(g->dev, off > 0x10000 - n ? 0x10000 - n : off, n);
 }
 
 static void op_command(struct guest *g)
 {
-	unsigned ring = u8(g) % RINGS;
+	unsigned ring = fuzz_u8(&g->in) % RINGS;
 
-	fake_w32(g->dev, ACCEL_RING(ring) + ACCEL_RING_COMMAND, u8(g) % 7);
+	fake_w32(g->dev, ACCEL_RING(ring) + ACCEL_RING_COMMAND, fuzz_u8(&g->in) % 7);
 }
 
 static void configure(struct guest *g, unsigned ring, bool local)
@@ -232,15 +200,15 @@ static void configure(struct guest *g, unsigned ring, bool local)
 
 static void op_configure(struct guest *g)
 {
-	unsigned ring = u8(g) % RINGS;
+	unsigned ring = fuzz_u8(&g->in) % RINGS;
 
 	fake_w32(g->dev, ACCEL_CONTROL, ACCEL_CONTROL_ENABLE);
-	configure(g, ring, u8(g) & 1);
+	configure(g, ring, fuzz_u8(&g->in) & 1);
 }
 
 static void op_reset(struct guest *g)
 {
-	fake_reset(g->dev, (enum mdl_reset)(u8(g) % 5));
+	fake_reset(g->dev, (enum mdl_reset)(fuzz_u8(&g->in) % 5));
 	fake_bus_master(g->dev, true);
 }
 
@@ -254,7 +222,7 @@ static void map_all(bool broken)
 
 static void op_memory(struct guest *g)
 {
-	uint8_t what = u8(g);
+	uint8_t what = fuzz_u8(&g->in);
 
 	if (what & 1)
 		map_all(what & 2);
@@ -265,12 +233,12 @@ static void op_memory(struct guest *g)
 
 static void op_poke(struct guest *g)
 {
-	host[u16(g) % HOST_SIZE] = u8(g);
+	host[fuzz_u16(&g->in) % HOST_SIZE] = fuzz_u8(&g->in);
 }
 
 static void op_link(struct guest *g)
 {
-	fake_link_set(g->dev, u8(g) & 1);
+	fake_link_set(g->dev, fuzz_u8(&g->in) & 1);
 }
 
 static void op_time(struct guest *g)
@@ -284,16 +252,17 @@ static void op_fault(struct guest *g)
 					      "accel.irq.lost",	 "accel.cqe.lost",
 					      "accel.db.lost",	 "accel.stall",
 					      "accel.fatal" };
-	unsigned point = u8(g) % 7;
+	unsigned point = fuzz_u8(&g->in) % 7;
 
 	g->lossy = g->lossy || point == 3;
-	fake_arm(g->dev, points[point], (enum mdl_fault_action)(u8(g) % 8), u8(g), 1);
+	fake_arm(g->dev, points[point], (enum mdl_fault_action)(fuzz_u8(&g->in) % 8),
+		 fuzz_u8(&g->in), 1);
 }
 
 static void op_trap(struct guest *g)
 {
-	g->trap_pass = u8(g) % 8 + 1;
-	g->trap_what = u8(g);
+	g->trap_pass = fuzz_u8(&g->in) % 8 + 1;
+	g->trap_what = fuzz_u8(&g->in);
 }
 
 /* Something that happens while the worker is in the middle of a transfer. */
@@ -348,11 +317,11 @@ static void check_ring(struct guest *g, unsigned n)
 	uint32_t lost = ring_reg(g, n, ACCEL_RING_SQ_HEAD) - ring_reg(g, n, ACCEL_RING_CQ_TAIL);
 	uint32_t size = 1u << (ring_reg(g, n, ACCEL_RING_SIZE_LOG2) & 31);
 
-	promise(ring_reg(g, n, ACCEL_RING_STATUS) <= ACCEL_RING_IN_ERROR, "a known state");
+	fuzz_promise(ring_reg(g, n, ACCEL_RING_STATUS) <= ACCEL_RING_IN_ERROR, "a known state");
 	/* One more when the doorbell came while a completion failed to be written. */
 	if (ring_reg(g, n, ACCEL_RING_STATUS) != ACCEL_RING_DISABLED)
-		promise(sq <= size + 1, "no more submitted than there is room for");
-	promise(g->lossy ? lost <= 64 : !lost, "one completion a command");
+		fuzz_promise(sq <= size + 1, "no more submitted than there is room for");
+	fuzz_promise(g->lossy ? lost <= 64 : !lost, "one completion a command");
 }
 
 static void check(struct guest *g)
@@ -361,7 +330,7 @@ static void check(struct guest *g)
 
 	for (i = 0; i < RINGS; i++)
 		check_ring(g, i);
-	promise(fake_r32(g->dev, ACCEL_ID) == ACCEL_ID_VALUE, "constants stay");
+	fuzz_promise(fake_r32(g->dev, ACCEL_ID) == ACCEL_ID_VALUE, "constants stay");
 }
 
 static void can_be_quieted(struct guest *g)
@@ -373,11 +342,11 @@ static void can_be_quieted(struct guest *g)
 	for (i = 0; i < ACCEL_RINGS; i++)
 		fake_w32(g->dev, ACCEL_RING(i) + ACCEL_RING_COMMAND, ACCEL_RING_RESET);
 	fake_run(g->dev, 64);
-	promise(!(fake_r32(g->dev, ACCEL_STATUS) & ACCEL_STATUS_ACTIVE), "rings can be reset");
+	fuzz_promise(!(fake_r32(g->dev, ACCEL_STATUS) & ACCEL_STATUS_ACTIVE), "rings can be reset");
 	fake_w32(g->dev, ACCEL_CONTROL, ACCEL_CONTROL_SOFT_RESET);
 	fake_run(g->dev, 2);
-	promise(!fake_r32(g->dev, ACCEL_CONTROL), "soft reset ends");
-	promise(!fake_r32(g->dev, ACCEL_STATUS), "soft reset clears");
+	fuzz_promise(!fake_r32(g->dev, ACCEL_CONTROL), "soft reset ends");
+	fuzz_promise(!fake_r32(g->dev, ACCEL_STATUS), "soft reset clears");
 }
 
 static bool is_zero(const uint8_t *p, size_t len)
@@ -405,16 +374,16 @@ static void begin(struct guest *g)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct guest g = { .in = data, .left = size };
+	struct guest g = { .in = { data, size } };
 
 	begin(&g);
-	while (g.left) {
-		ops[u8(&g) % (sizeof(ops) / sizeof(ops[0]))](&g);
+	while (g.in.left) {
+		ops[fuzz_u8(&g.in) % (sizeof(ops) / sizeof(ops[0]))](&g);
 		check(&g);
 	}
 	op_run(&g);
 	can_be_quieted(&g);
-	promise(is_zero(read_only, sizeof(read_only)), "read-only memory stays");
+	fuzz_promise(is_zero(read_only, sizeof(read_only)), "read-only memory stays");
 	mdl_device_destroy(g.dev);
 	mdl_device_destroy(g.peer);
 	return 0;

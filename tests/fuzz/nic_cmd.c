@@ -72,7 +72,7 @@ static void transition(struct guest *g, uint16_t opcode, uint32_t qpn, uint32_t 
 
 	cmd_begin_on(g, opcode, qpn);
 	if (how > 128)
-		mlx5_set32(g->cmd, 0x10, g_u32(&g->in));
+		mlx5_set32(g->cmd, 0x10, fuzz_u32(&g->in));
 	g->in_len = 272;
 	mlx5_set(x, MLX5_QPC_MTU, how % 8 ? how % 5 + 1 : cmd_u8(g));
 	mlx5_set(x, MLX5_QPC_LOG_MSG_MAX, 30);
@@ -210,7 +210,7 @@ static void op_event(struct guest *g)
 	} else {
 		cmd_begin(g, 0x204);
 		mlx5_set32(g->cmd, 8, how & 2 ? 1u << 31 : 0);
-		mlx5_set32(g->cmd, 12, g_u32(&g->in) << 24 | cmd_pick(g, QP));
+		mlx5_set32(g->cmd, 12, fuzz_u32(&g->in) << 24 | cmd_pick(g, QP));
 	}
 	cmd_spoil_and_send(g);
 }
@@ -239,7 +239,7 @@ static void op_register(struct guest *g)
 	cmd_begin_on(g, 0x805, regs[cmd_u8(g) & 7]);
 	mlx5_set32(g->cmd, 4, cmd_u8(g) & 1);
 	for (i = 0; i < n; i++)
-		g->cmd[0x10 + g_u8(&g->in)] = cmd_u8(g);
+		g->cmd[0x10 + fuzz_u8(&g->in)] = cmd_u8(g);
 	g->in_len = g->out_len = 16 + 256;
 	cmd_spoil_and_send(g);
 }
@@ -255,12 +255,12 @@ static void op_raw(struct guest *g)
 	const struct nic_cmd_row *row = &nic_cmd_rows[cmd_u8(g) % nic_n_cmd_rows];
 	unsigned n = cmd_u8(g) % 32, off;
 
-	cmd_begin(g, cmd_u8(g) > 230 ? g_u16(&g->in) : row->opcode);
+	cmd_begin(g, cmd_u8(g) > 230 ? fuzz_u16(&g->in) : row->opcode);
 	mlx5_set32(g->cmd, 4, cmd_u8(g) & 7);
 	mlx5_set32(g->cmd, 8, (uint32_t)g_odd(&g->in));
 	for (; n; n--) {
 		off = cmd_u8(g) * 4u;
-		mlx5_set32(g->cmd, off, g_u32(&g->in));
+		mlx5_set32(g->cmd, off, fuzz_u32(&g->in));
 	}
 	if (cmd_u8(g) > 128)
 		g->in_len += (uint32_t)(int32_t)(int8_t)cmd_u8(g);
@@ -303,8 +303,8 @@ static void op_delivery(struct guest *g)
 	uint8_t how = cmd_u8(g), *slot;
 
 	cmd_begin(g, 0x100);
-	g->in_len = 16 + g_u16(&g->in) % (MAX_LEN - 16);
-	g->out_len = 16 + g_u16(&g->in) % (MAX_LEN - 16);
+	g->in_len = 16 + fuzz_u16(&g->in) % (MAX_LEN - 16);
+	g->out_len = 16 + fuzz_u16(&g->in) % (MAX_LEN - 16);
 	if (g->n_cmds++ >= MAX_CMDS || !g_read32(0x14))
 		return;
 	g->token = cmd_u8(g);
@@ -323,7 +323,7 @@ static void op_queue(struct guest *g)
 	uint8_t at[8];
 
 	if (cmd_u8(g) & 1) {
-		g_write32(0x18, g_u32(&g->in));
+		g_write32(0x18, fuzz_u32(&g->in));
 		g_run(64);
 		return;
 	}
@@ -331,7 +331,7 @@ static void op_queue(struct guest *g)
 	g_scan(at, 8);
 	g_write32(0x10, mlx5_get32(at, 0));
 	g_write32(0x14, mlx5_get32(at, 4));
-	g_write32(0x18, g_u32(&g->in));
+	g_write32(0x18, fuzz_u32(&g->in));
 	g_run(64);
 	g_write64(0x10, G_BUS(QUEUE, 0));
 }
@@ -414,18 +414,18 @@ static void op_bell(struct guest *g)
 	if (off >= 32u << 20)
 		return;
 	if (how & 2)
-		g_write32(off, g_u32(&g->in));
+		g_write32(off, fuzz_u32(&g->in));
 	else if (how & 4)
 		g_write32(off, cmd_pick(g, EQ) << 24 | cmd_u8(g));
 	else
-		g_write64(off, (uint64_t)g_u32(&g->in) << 32 | (how & 1 ? num : num << 8));
+		g_write64(off, (uint64_t)fuzz_u32(&g->in) << 32 | (how & 1 ? num : num << 8));
 	g_run(cmd_u8(g) % 4);
 }
 
 static void op_mmio(struct guest *g)
 {
 	uint8_t buf[16] = { 0 }, how = cmd_u8(g);
-	uint64_t off = how & 1 ? g_odd(&g->in) % (32u << 20) : g_u16(&g->in) % 0x1200;
+	uint64_t off = how & 1 ? g_odd(&g->in) % (32u << 20) : fuzz_u16(&g->in) % 0x1200;
 	size_t n = how % 16 + 1, i;
 
 	for (i = 0; i < n; i++)
@@ -441,7 +441,7 @@ static void op_mmio(struct guest *g)
 
 static void op_poke(struct guest *g)
 {
-	uint64_t addr = cmd_page(g) + g_u16(&g->in) % 0x1000;
+	uint64_t addr = cmd_page(g) + fuzz_u16(&g->in) % 0x1000;
 	uint8_t b[32];
 	unsigned n = cmd_u8(g) % 32, i;
 
@@ -532,13 +532,13 @@ static void furnish(struct guest *g)
 		{ QP, 17, { 0, 0, 0, 0, 3, 2, 4, 0, 0, 0, 0, 0x08, 1, 0, 0x0a, 0x1a, 0x2a } },
 		{ QP, 17, { 0, 0, 4, 0, 3, 2, 4, 0, 0, 0, 0, 0x08, 2, 0, 0x0b, 0x1b, 0x2b } },
 	};
-	struct g_in rest = g->in;
+	struct fuzz_input rest = g->in;
 	unsigned i;
 
 	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		g->in = (struct g_in){ rows[i].args, rows[i].n };
+		g->in = (struct fuzz_input){ rows[i].args, rows[i].n };
 		cmd_create(g, (enum kind)rows[i].kind);
-		g_promise(!g->out[0], "a right command succeeds");
+		fuzz_promise(!g->out[0], "a right command succeeds");
 	}
 	g->in = rest;
 }
@@ -548,7 +548,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static struct guest g;
 
 	memset(&g, 0, sizeof(g));
-	g.in = (struct g_in){ data, size };
+	g.in = (struct fuzz_input){ data, size };
 	g_begin();
 	g_give(QUEUE, 0, G_BLOCK_SIZE, G_CTRL);
 	bring_up(&g);

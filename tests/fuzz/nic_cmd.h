@@ -44,7 +44,7 @@ struct object {
 };
 
 struct guest {
-	struct g_in in;
+	struct fuzz_input in;
 	struct object obj[MAX_OBJS];
 	unsigned n_objs, n_cmds;
 	uint16_t uid;

@@ -24,7 +24,7 @@ const struct cmd_kind cmd_kinds[KINDS] = {
 
 uint8_t cmd_u8(struct guest *g)
 {
-	return g_u8(&g->in);
+	return fuzz_u8(&g->in);
 }
 
 /* ---- objects ---- */
@@ -117,7 +117,7 @@ static void spoil(struct guest *g)
 	if (n < 144)
 		return;
 	for (n = n % 3 + 1; n; n--) {
-		off = g_u16(&g->in) % (g->in_len ? g->in_len : 1);
+		off = fuzz_u16(&g->in) % (g->in_len ? g->in_len : 1);
 		width = 1u << (cmd_u8(g) & 3);
 		if (off + width > MAX_LEN)
 			continue;
@@ -241,21 +241,21 @@ uint8_t cmd_ring(struct guest *g, unsigned i)
 	gave_much(g);
 	g_write32(0x18, 1u << i);
 	g_run(64);
-	g_promise(!ours || !(slot[SLOT_LAST + 3] & 1), "every command is answered");
+	fuzz_promise(!ours || !(slot[SLOT_LAST + 3] & 1), "every command is answered");
 	after = census();
 	g->delivery = slot[SLOT_LAST + 3] >> 1;
 	if (!ours || g->delivery) {
-		g_promise(!memcmp(&before, &after, sizeof(before)),
-			  "a command not delivered changes nothing");
+		fuzz_promise(!memcmp(&before, &after, sizeof(before)),
+			     "a command not delivered changes nothing");
 		return 0xff;
 	}
 	read_out(g, slot);
 	st = g->out[0];
 	g_saw_command((uint16_t)(g->cmd[0] << 8 | g->cmd[1]), st);
-	g_promise(is_status(st), "statuses are of the specification");
-	g_promise(!st || !memcmp(&before, &after, sizeof(before)),
-		  "a failed command changes nothing");
-	g_promise(!st == !mlx5_get32(g->out, 4), "a failure has a syndrome");
+	fuzz_promise(is_status(st), "statuses are of the specification");
+	fuzz_promise(!st || !memcmp(&before, &after, sizeof(before)),
+		     "a failed command changes nothing");
+	fuzz_promise(!st == !mlx5_get32(g->out, 4), "a failure has a syndrome");
 	return st;
 }
 

@@ -45,56 +45,19 @@ static struct mdl_worker workers[MAX_WORKERS];
 static unsigned n_workers;
 static uint64_t now_ns;
 
-void g_promise(bool kept, const char *what)
-{
-	if (kept)
-		return;
-	fprintf(stderr, "broken promise: %s\n", what);
-	abort();
-}
-
 /* ---- the input ---- */
 
-uint8_t g_u8(struct g_in *in)
+uint64_t g_odd(struct fuzz_input *in)
 {
-	if (!in->left)
-		return 0;
-	in->left--;
-	return *in->p++;
-}
-
-uint16_t g_u16(struct g_in *in)
-{
-	uint16_t lo = g_u8(in);
-
-	return (uint16_t)(lo | g_u8(in) << 8);
-}
-
-uint32_t g_u32(struct g_in *in)
-{
-	uint32_t lo = g_u16(in);
-
-	return lo | (uint32_t)g_u16(in) << 16;
-}
-
-uint64_t g_u64(struct g_in *in)
-{
-	uint64_t lo = g_u32(in);
-
-	return lo | (uint64_t)g_u32(in) << 32;
-}
-
-uint64_t g_odd(struct g_in *in)
-{
-	uint8_t kind = g_u8(in);
+	uint8_t kind = fuzz_u8(in);
 
 	if (kind < 160)
 		return kind;
 	if (kind < 220)
-		return g_u16(in);
+		return fuzz_u16(in);
 	if (kind < 245)
-		return (1ull << (g_u8(in) % 64)) + (uint64_t)(int64_t)(int8_t)g_u8(in);
-	return g_u64(in);
+		return (1ull << (fuzz_u8(in) % 64)) + (uint64_t)(int64_t)(int8_t)fuzz_u8(in);
+	return fuzz_u64(in);
 }
 
 /* ---- models/common: device, workers, clock ---- */
@@ -152,12 +115,12 @@ void mdl_mem_destroy(int fd, void *mem, uint64_t size)
 
 void mdl_irq_raise_for(const struct mdl_dma *d, unsigned vec)
 {
-	g_promise(vec < d->dev->desc.n_vectors, "interrupt vectors exist");
+	fuzz_promise(vec < d->dev->desc.n_vectors, "interrupt vectors exist");
 }
 
 void mdl_count_add(struct mdl_device *dev, unsigned idx, uint64_t n)
 {
-	g_promise(idx < dev->desc.n_counters, "counters exist");
+	fuzz_promise(idx < dev->desc.n_counters, "counters exist");
 }
 
 bool mdl_fault(struct mdl_device *dev, unsigned idx, struct mdl_fault_hit *ret_hit)
@@ -248,9 +211,9 @@ static void check_given(unsigned block, uint64_t off, uint64_t len, uint8_t what
 		return;
 	for (; len; len--, p++)
 		all &= what == FETCH ? (*p & (G_CTRL | G_READ) ? FETCH : 0) : *p;
-	g_promise(all == what, what == G_CTRL || what == FETCH ?
-				       "the device keeps to the queues it was given" :
-				       "the device keeps to the memory of the key");
+	fuzz_promise(all == what, what == G_CTRL || what == FETCH ?
+					  "the device keeps to the queues it was given" :
+					  "the device keeps to the memory of the key");
 }
 
 /* What the door does: reach memory there is, or fail. */
@@ -322,7 +285,7 @@ int mdl_dma_copyv(struct mdl_dma *dd, const struct mdl_seg *d, unsigned nd, stru
 
 	if (total(d, nd) != total(s, ns))
 		return -EINVAL;
-	g_promise(total(d, nd) <= MDL_SLICE, "work comes in slices");
+	fuzz_promise(total(d, nd) <= MDL_SLICE, "work comes in slices");
 	while (nd && ns) {
 		n = d->len - off_d < s->len - off_s ? d->len - off_d : s->len - off_s;
 		err = resolve(ds, s->space, s->addr + off_s, n, kind(cls, G_READ), &from);
@@ -537,7 +500,7 @@ static void create(void)
 	g_nic->n_dw = 1;
 	g_run(16);
 	g_reset(MDL_RESET_FLR);
-	g_promise(g_run(64), "a reset ends");
+	fuzz_promise(g_run(64), "a reset ends");
 }
 
 /* Numbers and doorbells an earlier input left behind must not steer this one. */
@@ -581,12 +544,12 @@ void g_end(void)
 	unsigned i;
 
 	g_reset(MDL_RESET_FLR);
-	g_promise(g_run(64), "a reset ends");
+	fuzz_promise(g_run(64), "a reset ends");
 	for (i = 0; i < NIC_T_COUNT; i++)
-		g_promise(!g_nic->table[i].used, "a reset leaves no object");
-	g_promise(!g_nic->mem_used, "a reset gives all memory back");
+		fuzz_promise(!g_nic->table[i].used, "a reset leaves no object");
+	fuzz_promise(!g_nic->mem_used, "a reset gives all memory back");
 	for (i = 0; i < NIC_EV_MAX; i++)
-		g_promise(!atomic_load(&g_nic->event_eq[i]), "a reset leaves no subscription");
+		fuzz_promise(!atomic_load(&g_nic->event_eq[i]), "a reset leaves no subscription");
 }
 
 /* ---- how deep the inputs get ---- */

@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "models/nic/internal.h"
+#include "tests/fuzz/input.h"
 
 #define G_BLOCKS     16u
 #define G_BLOCK_SIZE 0x4000u
@@ -27,18 +28,8 @@ enum { G_CTRL = 1, G_READ = 2, G_WRITE = 4, G_ANY = 7 };
 
 /* ---- the input ---- */
 
-struct g_in {
-	const uint8_t *p;
-	size_t left;
-};
-
-/* Zero when the input is over. */
-uint8_t g_u8(struct g_in *in);
-uint16_t g_u16(struct g_in *in);
-uint32_t g_u32(struct g_in *in);
-uint64_t g_u64(struct g_in *in);
 /* Mostly small, sometimes at the edge of a power of two, sometimes anything. */
-uint64_t g_odd(struct g_in *in);
+uint64_t g_odd(struct fuzz_input *in);
 
 /* ---- the machine ---- */
 
@@ -74,9 +65,6 @@ uint32_t g_read32(uint64_t off);
 
 /* Run a command at once, past the queue. Return: its status. */
 uint8_t g_exec(const uint8_t *in, uint32_t in_len, uint8_t *out, uint32_t out_len);
-
-/* Say what is broken and abort, unless kept. */
-void g_promise(bool kept, const char *what);
 
 /* ---- how deep the inputs get ---- */
 

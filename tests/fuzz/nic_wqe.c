@@ -39,7 +39,7 @@ static uint32_t key(struct guest *g)
 		return g->key[k % KEYS] + 1;
 	if (k < 245)
 		return 0x100u * (0x9 + k % 6); /* reserved ones and their neighbours */
-	return g_u32(&g->in);
+	return fuzz_u32(&g->in);
 }
 
 /* An address that makes sense for some key: often near its beginning or end. */
@@ -67,8 +67,8 @@ static uint64_t address(struct guest *g)
 	uint64_t a = at[how % 16];
 
 	if (how & 0x80)
-		return a + g_u16(&g->in) % 0x4000;
-	return how & 0x40 ? a - g_u8(&g->in) : how & 0x20 ? g_odd(&g->in) : a + g_u8(&g->in);
+		return a + fuzz_u16(&g->in) % 0x4000;
+	return how & 0x40 ? a - fuzz_u8(&g->in) : how & 0x20 ? g_odd(&g->in) : a + fuzz_u8(&g->in);
 }
 
 /* A key with an address of its own, three times in four; else any two. */
@@ -87,14 +87,14 @@ static uint64_t place(struct guest *g, uint32_t *ret_key)
 		return address(g);
 	}
 	*ret_key = g->key[k];
-	return begins[k] + (how & 16 ? g_u16(&g->in) % 0x3fffu : (wqe_u8(g) & 31) * 8u);
+	return begins[k] + (how & 16 ? fuzz_u16(&g->in) % 0x3fffu : (wqe_u8(g) & 31) * 8u);
 }
 
 static void segment(struct guest *g, struct post *w)
 {
 	uint8_t s[16], how = wqe_u8(g);
 	uint32_t len = how < 176 ? how :
-		       how < 224 ? g_u16(&g->in) & 0x1fff :
+		       how < 224 ? fuzz_u16(&g->in) & 0x1fff :
 				   (uint32_t)g_odd(&g->in);
 	uint32_t k;
 
@@ -107,7 +107,7 @@ static void segment(struct guest *g, struct post *w)
 static void inline_data(struct guest *g, struct post *w)
 {
 	uint8_t s[160] = { 0 };
-	uint32_t len = wqe_u8(g) % 140, claim = wqe_u8(g) > 230 ? g_u16(&g->in) : len;
+	uint32_t len = wqe_u8(g) % 140, claim = wqe_u8(g) > 230 ? fuzz_u16(&g->in) : len;
 
 	mlx5_set32(s, 0, 0x80000000u | claim);
 	s[4] = wqe_u8(g);
@@ -134,11 +134,11 @@ static void vector(struct guest *g, struct post *w)
 
 	if (g->type == NIC_QP_DCI) {
 		to = g->qpn[B];
-		mlx5_set64(s, 0, how > 240 ? g_u32(&g->in) : DC_KEY);
+		mlx5_set64(s, 0, how > 240 ? fuzz_u32(&g->in) : DC_KEY);
 	} else {
-		mlx5_set32(s, 0, how > 240 ? g_u32(&g->in) : 0x1234);
+		mlx5_set32(s, 0, how > 240 ? fuzz_u32(&g->in) : 0x1234);
 	}
-	mlx5_set32(s, 8, (how & 2 ? 1u << 31 : 0) | (how > 220 ? g_u32(&g->in) & 0xffffff : to));
+	mlx5_set32(s, 8, (how & 2 ? 1u << 31 : 0) | (how > 220 ? fuzz_u32(&g->in) & 0xffffff : to));
 	s[15] = how > 230 ? wqe_u8(g) : 2;
 	s[14] = how > 250 ? 0xc0 : 0;
 	s[28] = how & 4 ? 0x40 : 0;
@@ -206,7 +206,7 @@ static void op_post(struct guest *g)
 	unsigned n;
 	uint32_t k;
 
-	start(g, &w, op, op == 0x01 ? key(g) : g_u8(&g->in));
+	start(g, &w, op, op == 0x01 ? key(g) : fuzz_u8(&g->in));
 	if (g->type == NIC_QP_XRC) {
 		mlx5_set32(s, 0, how > 250 ? wqe_u8(g) : g->xsrqn);
 		put(&w, s, 16);
@@ -300,7 +300,7 @@ static void op_umr(struct guest *g)
 	start(g, &w, 0x25, k);
 	ctrl[0] = flags[how & 7];
 	mlx5_set32(ctrl, 4, octo << 16 | (how & 8 ? wqe_u8(g) & 7 : 0));
-	mlx5_set64(ctrl, 8, masks[wqe_u8(g) % 7] | (how & 0x40 ? g_u32(&g->in) : 0));
+	mlx5_set64(ctrl, 8, masks[wqe_u8(g) % 7] | (how & 0x40 ? fuzz_u32(&g->in) : 0));
 	umr_context(g, ctrl + 48, wqe_u8(g));
 	put(&w, ctrl, 112);
 	umr_list(g, list, octo < 8 ? octo : 8, lists_pages(g, k));
@@ -360,7 +360,7 @@ static void op_share(struct guest *g)
 		entry(g, p + 16, 48);
 		g->srq_posted[x]++;
 	}
-	record(8 + x, 0, how == 0xff ? g_u16(&g->in) : g->srq_posted[x]);
+	record(8 + x, 0, how == 0xff ? fuzz_u16(&g->in) : g->srq_posted[x]);
 }
 
 /* ---- the rest ---- */
@@ -376,7 +376,8 @@ static void look_at(struct guest *g, unsigned i)
 		g->cq_ci[i] = (cq->pi - (1u << LOG_CQ)) & 0xffffff;
 	for (; g->cq_ci[i] != cq->pi; g->cq_ci[i] = (g->cq_ci[i] + 1) & 0xffffff) {
 		e = &g_mem[SYSTEM][CQ_AT(i) + (g->cq_ci[i] & ((1u << LOG_CQ) - 1)) * 64u];
-		g_promise((e[63] & 1) == (g->cq_ci[i] >> LOG_CQ & 1), "completions come in order");
+		fuzz_promise((e[63] & 1) == (g->cq_ci[i] >> LOG_CQ & 1),
+			     "completions come in order");
 		g_saw_completion(e[63] >> 4, e[63] >> 4 > 0xc ? e[55] : 0);
 	}
 }
@@ -429,7 +430,7 @@ static void op_resume(struct guest *g)
 		e = &g_mem[SYSTEM][EQ_AT + (g->eq_ci & 63) * 64u];
 		if (e[1] != NIC_EV_PAGE_FAULT)
 			continue;
-		token = how & 0x80 ? g_u32(&g->in) : mlx5_get32(e, 0x28);
+		token = how & 0x80 ? fuzz_u32(&g->in) : mlx5_get32(e, 0x28);
 		wqe_begin(g, 0x204, how & 1 ? 1u << 31 : 0);
 		mlx5_set32(g->cmd, 12, token);
 		wqe_run(g, 16);
@@ -484,13 +485,13 @@ static void op_garbage(struct guest *g)
 {
 	uint8_t how = wqe_u8(g), b[64];
 	unsigned q = how & 1, n = wqe_u8(g) % 64, i;
-	uint32_t off = ring_off(g, q) + (g_u8(&g->in) & ((1u << g->log_sq) - 1)) * 64u;
+	uint32_t off = ring_off(g, q) + (fuzz_u8(&g->in) & ((1u << g->log_sq) - 1)) * 64u;
 
 	for (i = 0; i < n; i++)
 		b[i] = wqe_u8(g);
 	memcpy(&g_mem[RING_A + q][off], b, n);
 	if (how & 2)
-		record(2 + q, how >> 2 & 1, g_u16(&g->in));
+		record(2 + q, how >> 2 & 1, fuzz_u16(&g->in));
 	if (how & 8)
 		g->sq_pi[q] = (uint16_t)(g->sq_pi[q] + (how >> 4));
 	record(2 + q, 1, g->sq_pi[q]);
@@ -519,7 +520,7 @@ static void all_let_go(struct nic_table *t, bool (*free)(struct nic_obj *o), con
 		if (!t->own[i])
 			continue;
 		left--;
-		g_promise(free(t->own[i]), what);
+		fuzz_promise(free(t->own[i]), what);
 	}
 }
 
@@ -557,7 +558,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static struct guest g;
 
 	memset(&g, 0, sizeof(g));
-	g.in = (struct g_in){ data, size };
+	g.in = (struct fuzz_input){ data, size };
 	g_begin();
 	wqe_set_up(&g);
 	plant();

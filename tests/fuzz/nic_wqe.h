@@ -59,7 +59,7 @@ enum key {
 enum { A, B, U, QPS };
 
 struct guest {
-	struct g_in in;
+	struct fuzz_input in;
 	uint32_t pd, other_pd, uar, eqn, cqn[2], srqn, xsrqn, xrcd;
 	uint32_t key[KEYS], qpn[QPS];
 	uint16_t sq_pi[QPS], rq_pi[QPS], srq_posted[2], srq_at[2];

@@ -5,7 +5,7 @@
 
 uint8_t wqe_u8(struct guest *g)
 {
-	return g_u8(&g->in);
+	return fuzz_u8(&g->in);
 }
 
 /* ---- commands ---- */
@@ -26,7 +26,7 @@ uint8_t wqe_run(struct guest *g, uint32_t len)
 /* Return: the number of what was made. */
 static uint32_t make(struct guest *g, uint32_t len)
 {
-	g_promise(!wqe_run(g, len), "a right command succeeds");
+	fuzz_promise(!wqe_run(g, len), "a right command succeeds");
 	return mlx5_get32(g->out, 8) & 0xffffff;
 }
 

@@ -11,6 +11,7 @@
  * controller can be disabled and enabled, and then serves a command.
  */
 #include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/input.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -37,8 +38,7 @@
 #define MAX_REST  4000u
 
 struct host {
-	const uint8_t *in;
-	size_t left;
+	struct fuzz_input in;
 	struct mdl_device *dev;
 	uint32_t tail[3];
 	/* what the hook does, at which door call */
@@ -48,51 +48,18 @@ struct host {
 
 static uint8_t host[HOST_SIZE], read_only[4096];
 
-static void promise(bool kept, const char *what)
-{
-	if (kept)
-		return;
-	fprintf(stderr, "broken promise: %s\n", what);
-	abort();
-}
-
-static uint8_t u8(struct host *h)
-{
-	if (!h->left)
-		return 0;
-	h->left--;
-	return *h->in++;
-}
-
-static uint16_t u16(struct host *h)
-{
-	uint16_t lo = u8(h);
-
-	return (uint16_t)(lo | u8(h) << 8);
-}
-
-static uint64_t u64(struct host *h)
-{
-	uint64_t val = 0;
-	unsigned i;
-
-	for (i = 0; i < 8; i++)
-		val |= (uint64_t)u8(h) << (8 * i);
-	return val;
-}
-
 /* Mostly small, sometimes at an edge, sometimes anything. */
 static uint64_t odd(struct host *h)
 {
-	uint8_t kind = u8(h);
+	uint8_t kind = fuzz_u8(&h->in);
 
 	if (kind < 140)
 		return kind;
 	if (kind < 220)
-		return u16(h);
+		return fuzz_u16(&h->in);
 	if (kind < 245)
-		return (1ull << (kind % 64)) + (uint64_t)(int64_t)(int8_t)u8(h);
-	return u64(h);
+		return (1ull << (kind % 64)) + (uint64_t)(int64_t)(int8_t)fuzz_u8(&h->in);
+	return fuzz_u64(&h->in);
 }
 
 /* A place for data or lists. */
@@ -102,7 +69,7 @@ static uint64_t address(struct host *h)
 		HOST,	   HOST + LISTS, CMB_BASE, HOST + 0x20000, CMB_BASE + CMB_SIZE - 0x1000,
 		READ_ONLY, BROKEN,	 0
 	};
-	uint8_t kind = u8(h);
+	uint8_t kind = fuzz_u8(&h->in);
 	uint64_t base = bases[kind % 8];
 
 	if (kind & 0x80)
@@ -113,7 +80,7 @@ static uint64_t address(struct host *h)
 static struct nvme_sgl descriptor(struct host *h)
 {
 	static const uint8_t types[] = { 0, 0, 0, 2, 3, 1, 4, 15 };
-	uint8_t kind = u8(h);
+	uint8_t kind = fuzz_u8(&h->in);
 	struct nvme_sgl d = { .id = (uint8_t)(types[kind % 8] << 4) };
 
 	d.addr = address(h);
@@ -129,7 +96,7 @@ static struct nvme_sgl descriptor(struct host *h)
 
 static void op_run(struct host *h)
 {
-	unsigned n = u8(h) % 4 + 1;
+	unsigned n = fuzz_u8(&h->in) % 4 + 1;
 
 	while (n--)
 		fake_step(h->dev);
@@ -137,10 +104,10 @@ static void op_run(struct host *h)
 
 static void spoil(struct host *h, void *buf, size_t len)
 {
-	uint8_t at = u8(h);
+	uint8_t at = fuzz_u8(&h->in);
 
 	if (at < len)
-		((uint8_t *)buf)[at] = u8(h);
+		((uint8_t *)buf)[at] = fuzz_u8(&h->in);
 }
 
 static void push(struct host *h, unsigned q, struct nvme_sqe *s)
@@ -159,8 +126,8 @@ static void op_io(struct host *h)
 		NVME_FLUSH, NVME_WRITE_ZEROES, NVME_DSM,  NVME_VERIFY, NVME_WRITE_UNCORRECTABLE,
 		0x7f
 	};
-	struct nvme_sqe s = { .opc = opcs[u8(h) % sizeof(opcs)] };
-	uint8_t how = u8(h);
+	struct nvme_sqe s = { .opc = opcs[fuzz_u8(&h->in) % sizeof(opcs)] };
+	uint8_t how = fuzz_u8(&h->in);
 	struct nvme_sgl d;
 
 	s.nsid = how & 1 ? 2 : 1;
@@ -173,7 +140,7 @@ static void op_io(struct host *h)
 		s.prp2 = address(h);
 	}
 	s.cdw10 = (uint32_t)odd(h);
-	s.cdw12 = u8(h) % 64;
+	s.cdw12 = fuzz_u8(&h->in) % 64;
 	if (how & 4)
 		s.cdw12 |= NVME_RW_FUA;
 	if (how & 8)
@@ -187,11 +154,11 @@ static void op_admin(struct host *h)
 					NVME_GET_FEATURES, NVME_ASYNC_EVENT, NVME_ABORT,
 					NVME_CREATE_CQ,	   NVME_CREATE_SQ,   NVME_DELETE_SQ,
 					NVME_DELETE_CQ };
-	struct nvme_sqe s = { .opc = opcs[u8(h) % sizeof(opcs)] };
+	struct nvme_sqe s = { .opc = opcs[fuzz_u8(&h->in) % sizeof(opcs)] };
 
-	s.nsid = u8(h) & 3;
-	s.cdw10 = u8(h) | (uint32_t)u8(h) << 16;
-	s.cdw11 = (uint32_t)u8(h) | (uint32_t)u8(h) << 16;
+	s.nsid = fuzz_u8(&h->in) & 3;
+	s.cdw10 = fuzz_u8(&h->in) | (uint32_t)fuzz_u8(&h->in) << 16;
+	s.cdw11 = (uint32_t)fuzz_u8(&h->in) | (uint32_t)fuzz_u8(&h->in) << 16;
 	s.prp1 = address(h);
 	s.prp2 = address(h);
 	push(h, 0, &s);
@@ -199,8 +166,9 @@ static void op_admin(struct host *h)
 
 static void op_list(struct host *h)
 {
-	uint32_t at = LISTS + (u8(h) & 15u) * 0x1000 + (u8(h) & 1 ? 4096 - 64 : 0);
-	unsigned n = u8(h) & 7, i;
+	uint32_t at =
+		LISTS + (fuzz_u8(&h->in) & 15u) * 0x1000 + (fuzz_u8(&h->in) & 1 ? 4096 - 64 : 0);
+	unsigned n = fuzz_u8(&h->in) & 7, i;
 
 	for (i = 0; i < n; i++) {
 		struct nvme_sgl d = descriptor(h);
@@ -211,8 +179,9 @@ static void op_list(struct host *h)
 
 static void op_prps(struct host *h)
 {
-	uint32_t at = LISTS + (u8(h) & 15u) * 0x1000 + (u8(h) & 1 ? 4096 - 32 : 0);
-	unsigned n = u8(h) & 7, i;
+	uint32_t at =
+		LISTS + (fuzz_u8(&h->in) & 15u) * 0x1000 + (fuzz_u8(&h->in) & 1 ? 4096 - 32 : 0);
+	unsigned n = fuzz_u8(&h->in) & 7, i;
 
 	for (i = 0; i < n; i++) {
 		uint64_t addr = address(h);
@@ -223,12 +192,12 @@ static void op_prps(struct host *h)
 
 static void op_doorbell(struct host *h)
 {
-	fake_w32(h->dev, NVME_REGS_END + 4 * (u8(h) % 72u), (uint32_t)odd(h));
+	fake_w32(h->dev, NVME_REGS_END + 4 * (fuzz_u8(&h->in) % 72u), (uint32_t)odd(h));
 }
 
 static void op_consume(struct host *h)
 {
-	unsigned q = u8(h) % 3, i;
+	unsigned q = fuzz_u8(&h->in) % 3, i;
 
 	for (i = 0; i < 16; i++)
 		fake_w32(h->dev, NVME_DB_CQ(q), i);
@@ -237,15 +206,15 @@ static void op_consume(struct host *h)
 static void op_write(struct host *h)
 {
 	static const uint8_t len[] = { 4, 8, 4, 8, 1, 2, 3, 7 };
-	uint64_t off = u8(h) & 0x7c;
+	uint64_t off = fuzz_u8(&h->in) & 0x7c;
 
-	fake_write(h->dev, off, odd(h), len[u8(h) % 8]);
+	fake_write(h->dev, off, odd(h), len[fuzz_u8(&h->in) % 8]);
 }
 
 static void op_read(struct host *h)
 {
-	uint64_t off = u16(h) & 0x3fff;
-	size_t n = u8(h) % 8 + 1;
+	uint64_t off = fuzz_u16(&h->in) & 0x3fff;
+	size_t n = fuzz_u8(&h->in) % 8 + 1;
 
 	fake_read(h->dev, off > 0x4000 - n ? 0x4000 - n : off, n);
 }
@@ -287,12 +256,12 @@ static void op_cc(struct host *h)
 {
 	static const uint32_t vals[] = { 0, EN, EN | 1 << 14, 1 << 14, EN | 2 << 7, EN | 1 << 11 };
 
-	fake_w32(h->dev, NVME_CC, vals[u8(h) % 6]);
+	fake_w32(h->dev, NVME_CC, vals[fuzz_u8(&h->in) % 6]);
 }
 
 static void op_reset(struct host *h)
 {
-	fake_reset(h->dev, (enum mdl_reset)(u8(h) % 5));
+	fake_reset(h->dev, (enum mdl_reset)(fuzz_u8(&h->in) % 5));
 	fake_bus_master(h->dev, true);
 }
 
@@ -306,7 +275,7 @@ static void map_all(bool broken)
 
 static void op_memory(struct host *h)
 {
-	uint8_t what = u8(h);
+	uint8_t what = fuzz_u8(&h->in);
 
 	if (what & 1)
 		map_all(what & 2);
@@ -317,9 +286,9 @@ static void op_memory(struct host *h)
 
 static void op_poke(struct host *h)
 {
-	uint32_t at = (u16(h) * 4u) % HOST_SIZE;
+	uint32_t at = (fuzz_u16(&h->in) * 4u) % HOST_SIZE;
 
-	host[at] = u8(h);
+	host[at] = fuzz_u8(&h->in);
 }
 
 static void op_time(struct host *h)
@@ -334,13 +303,14 @@ static void op_fault(struct host *h)
 					      "nvme.stall",	 "nvme.cqe.lost",
 					      "nvme.smart",	 "nvme.ns.changed" };
 
-	fake_arm(h->dev, points[u8(h) % 8], (enum mdl_fault_action)(u8(h) % 8), u8(h), 1);
+	fake_arm(h->dev, points[fuzz_u8(&h->in) % 8], (enum mdl_fault_action)(fuzz_u8(&h->in) % 8),
+		 fuzz_u8(&h->in), 1);
 }
 
 static void op_trap(struct host *h)
 {
-	h->trap_pass = u8(h) % 16 + 1;
-	h->trap_what = u8(h);
+	h->trap_pass = fuzz_u8(&h->in) % 16 + 1;
+	h->trap_what = fuzz_u8(&h->in);
 }
 
 /* Something that happens while the worker is in the middle of a transfer. */
@@ -388,8 +358,8 @@ static void (*const ops[])(struct host *h) = {
 
 static void check(struct host *h)
 {
-	promise(fake_r32(h->dev, NVME_VS) == 0x20000, "constants stay");
-	promise((fake_r32(h->dev, NVME_CSTS) & ~0x1fu) == 0, "no unknown status bits");
+	fuzz_promise(fake_r32(h->dev, NVME_VS) == 0x20000, "constants stay");
+	fuzz_promise((fake_r32(h->dev, NVME_CSTS) & ~0x1fu) == 0, "no unknown status bits");
 }
 
 /* Return: the status of a read by queue 1, or -1. */
@@ -423,15 +393,15 @@ static void can_be_used_again(struct host *h)
 	map_all(false);
 	fake_now_ns += UINT64_C(1) << 33;
 	fake_w32(h->dev, NVME_CC, 0);
-	promise(fake_run(h->dev, MAX_REST) < MAX_REST, "the worker comes to rest");
-	promise(!(fake_r32(h->dev, NVME_CSTS) & (NVME_CSTS_RDY | NVME_CSTS_CFS)),
-		"it can be disabled");
+	fuzz_promise(fake_run(h->dev, MAX_REST) < MAX_REST, "the worker comes to rest");
+	fuzz_promise(!(fake_r32(h->dev, NVME_CSTS) & (NVME_CSTS_RDY | NVME_CSTS_CFS)),
+		     "it can be disabled");
 	memset(host, 0, 0xc000);
 	enable(h);
-	promise((fake_r32(h->dev, NVME_CSTS) & ~NVME_CSTS_NSSRO) == NVME_CSTS_RDY,
-		"it can be enabled");
+	fuzz_promise((fake_r32(h->dev, NVME_CSTS) & ~NVME_CSTS_NSSRO) == NVME_CSTS_RDY,
+		     "it can be enabled");
 	status = read_one(h);
-	promise(!status || (status & 0x7ff) == NVME_SC_READ_ERROR, "it serves a command");
+	fuzz_promise(!status || (status & 0x7ff) == NVME_SC_READ_ERROR, "it serves a command");
 }
 
 static bool is_zero(const uint8_t *p, size_t len)
@@ -464,17 +434,17 @@ static void begin(struct host *h, const int file[2])
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct host h = { .in = data, .left = size };
+	struct host h = { .in = { data, size } };
 	int file[2] = { memfd_create("1", MFD_CLOEXEC), memfd_create("2", MFD_CLOEXEC) };
 
 	begin(&h, file);
-	while (h.left) {
-		ops[u8(&h) % (sizeof(ops) / sizeof(ops[0]))](&h);
+	while (h.in.left) {
+		ops[fuzz_u8(&h.in) % (sizeof(ops) / sizeof(ops[0]))](&h);
 		check(&h);
 	}
 	op_run(&h);
 	can_be_used_again(&h);
-	promise(is_zero(read_only, sizeof(read_only)), "read-only memory stays");
+	fuzz_promise(is_zero(read_only, sizeof(read_only)), "read-only memory stays");
 	mdl_device_destroy(h.dev);
 	close(file[0]);
 	close(file[1]);
