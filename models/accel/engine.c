@@ -105,10 +105,13 @@ static bool stalled(struct accel *a)
 
 	if (!a->hold_ns) {
 		hit = accel_fault(a, ACCEL_F_STALL);
-		if (hit.action != MDL_FAULT_STALL && hit.action != MDL_FAULT_DELAY)
-			return false;
+		/* Asked for again each time, for not one step may slip through meanwhile. */
+		if (hit.action == MDL_FAULT_STALL)
+			mdl_worker_after(a->worker, STALL_POLL_NS);
+		if (hit.action != MDL_FAULT_DELAY)
+			return hit.action == MDL_FAULT_STALL;
 		now = mdl_now_ns();
-		a->hold_ns = now + (hit.action == MDL_FAULT_STALL ? STALL_POLL_NS : hit.arg * 1000);
+		a->hold_ns = now + hit.arg * 1000;
 	}
 	now = now ? now : mdl_now_ns();
 	if (now < a->hold_ns) {

@@ -128,7 +128,7 @@ struct accel {
 
 	/* worker */
 	unsigned next_ring;	     /* whose turn it is */
-	uint64_t hold_ns;	     /* all rings stand still until then (fault accel.stall) */
+	uint64_t hold_ns;	     /* all rings stand still until then (accel.stall, delay) */
 	uint8_t *bounce;	     /* ACCEL_SLICE */
 	struct accel_extent *extent; /* 2 * ACCEL_SGL_MAX_ENTRIES */
 	struct mdl_seg piece[2][ACCEL_MAX_PIECES];
