@@ -4,6 +4,7 @@
 #include <linux/fs.h>
 #include <linux/miscdevice.h>
 #include <linux/module.h>
+#include <linux/rcupdate.h>
 
 #include <uapi/peerdma/ioctl.h>
 
@@ -31,7 +32,21 @@ static struct miscdevice peerdma_misc = {
 	.fops = &peerdma_fops,
 	.mode = 0600,
 };
-module_misc_device(peerdma_misc);
+
+static int __init peerdma_init(void)
+{
+	return misc_register(&peerdma_misc);
+}
+
+static void __exit peerdma_exit(void)
+{
+	misc_deregister(&peerdma_misc);
+	/* Freeing what readers may have seen is code of ours. */
+	rcu_barrier();
+}
+
+module_init(peerdma_init);
+module_exit(peerdma_exit);
 
 MODULE_DESCRIPTION("Peer-to-peer DMA: what the kernel decides, and why");
 MODULE_LICENSE("GPL");

@@ -71,4 +71,18 @@ struct peerdma_path {
 
 #define PEERDMA_IOC_PATH _IOWR(PEERDMA_IOCTL_TYPE, 0, __u32)
 
+/* Whose limit. */
+enum peerdma_scope {
+	PEERDMA_SCOPE_USER = 1,	  /* id is a uid */
+	PEERDMA_SCOPE_CGROUP = 2, /* id is the inode number of the directory of a control group */
+};
+
+enum peerdma_pin_kind {
+	PEERDMA_PIN_CPU_MAPPING = 1, /* pages or a BAR in an address space */
+	PEERDMA_PIN_EXPORT = 2,	     /* a dma-buf */
+	PEERDMA_PIN_ATTACHMENT = 3,  /* a device that may map a dma-buf */
+	PEERDMA_PIN_IMPORT = 4,	     /* a dma-buf mapped for a device */
+	PEERDMA_PIN_HELD = 5,	     /* pages held by transfers under way */
+};
+
 #endif
