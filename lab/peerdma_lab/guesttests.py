@@ -30,6 +30,7 @@ KEYS: dict[str, type] = {
     "args": list,
     "modules": list,
     "allow_kernel": list,
+    "vram": str,
 }
 
 
@@ -48,6 +49,8 @@ class GuestTest:
     models: bool = True
     modules: tuple[str, ...] = ()
     allow_kernel: tuple[str, ...] = ()
+    # Memory of an accelerator; empty: that of the command line.
+    vram: str = ""
 
 
 @dataclass(frozen=True)
@@ -57,10 +60,12 @@ class Group:
     topology: str
     nodes: int
     tests: tuple[GuestTest, ...]
+    vram: str = ""
 
     @property
     def name(self) -> str:
-        return self.topology if self.nodes == 1 else f"{self.topology}-{self.nodes}"
+        parts = [self.topology, str(self.nodes) if self.nodes > 1 else "", self.vram]
+        return "-".join(part for part in parts if part)
 
 
 def _fail(name: str, what: str) -> LabError:
@@ -108,7 +113,10 @@ def parse(name: str, data: Any, command: tuple[str, ...]) -> GuestTest:
         models=data.get("models", True),
         modules=tuple(data.get("modules", [])),
         allow_kernel=tuple(data.get("allow_kernel", [])),
+        vram=data.get("vram", ""),
     )
+    if test.vram and not re.fullmatch(r"[1-9][0-9]*[MG]", test.vram):
+        raise _fail(name, f"'vram' is no size such as 512M: {test.vram}")
     if not 1 <= test.nodes <= NODES_MAX or test.timeout < 1:
         raise _fail(name, "'nodes' or 'timeout' is out of range")
     if test.on != "all" and test.on not in "abcdefgh"[: test.nodes]:
@@ -136,8 +144,13 @@ def discover(folder: Path, build: Path, patterns: list[str]) -> list[GuestTest]:
 
 
 def groups(tests: list[GuestTest], only: str | None) -> list[Group]:
-    """One per topology and number of nodes."""
-    keys = sorted({(t, test.nodes) for test in tests for t in test.topologies if only in (None, t)})
+    """One per topology, number of nodes and memory of the accelerators."""
+    keys = sorted(
+        {(t, x.nodes, x.vram) for x in tests for t in x.topologies if only in (None, t)}
+    )
     return [
-        Group(t, n, tuple(x for x in tests if t in x.topologies and x.nodes == n)) for t, n in keys
+        Group(
+            t, n, tuple(x for x in tests if t in x.topologies and (x.nodes, x.vram) == (n, v)), v
+        )
+        for t, n, v in keys
     ]

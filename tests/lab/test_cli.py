@@ -162,15 +162,25 @@ class GuestTests(unittest.TestCase):
         self.refuse({"on": "b"}, "names no node")
         self.refuse({"allow_kernel": ["("]}, "no regular expression")
         self.refuse({"args": [1]}, "other than strings")
+        self.refuse({"vram": "much"}, "no size such as")
 
     def test_groups_share_a_lab(self) -> None:
         tests = [
             guesttests.parse("x", {"topologies": ["switch"]}, ("/x",)),
             guesttests.parse("y", {"topologies": ["switch", "root-ports"]}, ("/y",)),
             guesttests.parse("z", {"topologies": ["switch"], "nodes": 2}, ("/z",)),
+            guesttests.parse("v", {"topologies": ["switch"], "vram": "512M"}, ("/v",)),
         ]
         made = {g.name: [t.name for t in g.tests] for g in guesttests.groups(tests, None)}
-        self.assertEqual(made, {"root-ports": ["y"], "switch": ["x", "y"], "switch-2": ["z"]})
+        self.assertEqual(
+            made,
+            {
+                "root-ports": ["y"],
+                "switch": ["x", "y"],
+                "switch-2": ["z"],
+                "switch-512M": ["v"],
+            },
+        )
 
 
 class SmallThings(unittest.TestCase):
