@@ -222,3 +222,100 @@ void pdk_purse_uncharge(struct pdk_purse *purse, u64 bytes)
 	add_locked(purse, -bytes);
 	spin_unlock(&lock);
 }
+
+int pdk_limit_set(u32 uid, struct cgroup *cgroup, u64 max)
+{
+	struct pdk_account *a =
+		cgroup ? get_group_account(cgroup, GFP_KERNEL) : get_user_account(uid, GFP_KERNEL);
+
+	if (!a)
+		return -ENOMEM;
+	spin_lock(&lock);
+	a->max = max;
+	/* What was refused by another limit does not count, and the next is told of at once. */
+	a->refused = 0;
+	if (a->limited)
+		put_locked(a);
+	a->limited = true;
+	spin_unlock(&lock);
+	return 0;
+}
+
+static void clear_locked(struct pdk_account *a)
+{
+	a->max = PDK_NO_LIMIT;
+	a->limited = false;
+	put_locked(a);
+}
+
+int pdk_limit_clear(const struct pdk_key *key)
+{
+	struct pdk_account *a;
+	int ret = -ENOENT;
+
+	spin_lock(&lock);
+	a = find_locked(key);
+	if (a && a->limited) {
+		clear_locked(a);
+		ret = 0;
+	}
+	spin_unlock(&lock);
+	return ret;
+}
+
+/* From the start each time: with an account others may go. */
+static struct pdk_account *find_limited_locked(void)
+{
+	for (struct rb_node *n = rb_first(&tree); n; n = rb_next(n)) {
+		struct pdk_account *a = rb_entry(n, struct pdk_account, node);
+
+		if (a->limited)
+			return a;
+	}
+	return NULL;
+}
+
+void pdk_limit_clear_all(void)
+{
+	struct pdk_account *a;
+
+	spin_lock(&lock);
+	while ((a = find_limited_locked()))
+		clear_locked(a);
+	spin_unlock(&lock);
+}
+
+bool pdk_account_read(const struct pdk_key *key, struct pdk_state *ret)
+{
+	struct pdk_account *a;
+
+	spin_lock(&lock);
+	a = find_locked(key);
+	if (a)
+		read_locked(a, ret);
+	spin_unlock(&lock);
+	return a;
+}
+
+bool pdk_account_next(const struct pdk_key *key, struct pdk_state *ret)
+{
+	struct pdk_account *best = NULL;
+
+	spin_lock(&lock);
+	for (struct rb_node *n = tree.rb_node; n;) {
+		struct pdk_account *a = rb_entry(n, struct pdk_account, node);
+
+		if (compare(&a->key, key) < 0) {
+			n = n->rb_right;
+			continue;
+		}
+		best = a;
+		n = n->rb_left;
+	}
+	if (best && best->key.scope == key->scope)
+		read_locked(best, ret);
+	else
+		best = NULL;
+	spin_unlock(&lock);
+	return best;
+}

@@ -28,6 +28,7 @@ struct pdk_account {
 	unsigned long refs;
 	u64 used;
 	u64 max;
+	bool limited; /* max was set, which holds the account */
 	u64 refused;
 	unsigned long told; /* jiffies of the last event */
 };
@@ -59,5 +60,15 @@ void pdk_purse_put(struct pdk_purse *purse);
 int pdk_purse_charge(struct pdk_purse *purse, u64 bytes, bool force, struct pdk_state *ret_state,
 		     bool *ret_tell);
 void pdk_purse_uncharge(struct pdk_purse *purse, u64 bytes);
+
+/* Set the limit of a user, or of a group if there is one. Return: 0; -ENOMEM. */
+int pdk_limit_set(u32 uid, struct cgroup *cgroup, u64 max);
+/* Return: 0; -ENOENT: none was set. */
+int pdk_limit_clear(const struct pdk_key *key);
+void pdk_limit_clear_all(void);
+/* Return: there is such an account, and *ret is its state. */
+bool pdk_account_read(const struct pdk_key *key, struct pdk_state *ret);
+/* The first account of the scope with this id or above. Return: there is one. */
+bool pdk_account_next(const struct pdk_key *key, struct pdk_state *ret);
 
 #endif

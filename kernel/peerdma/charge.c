@@ -10,6 +10,7 @@
 #include <linux/timekeeping.h>
 
 #include "registry.h"
+#include "trace.h"
 
 DEFINE_XARRAY(pdk_pins);
 
@@ -44,7 +45,9 @@ static int own_by_current(struct pdk_owner *owner, gfp_t gfp)
 	if (ret)
 		return ret;
 	owner->pid = get_pid(task_tgid(current));
+	rcu_read_lock();
 	get_task_comm(owner->comm, current->group_leader);
+	rcu_read_unlock();
 	return 0;
 }
 
@@ -99,8 +102,12 @@ static int begin(struct peerdma_pin *pin, gfp_t gfp)
 	int ret;
 
 	ret = pdk_purse_charge(&pin->owner.purse, charged_bytes(pin), force, &state, &tell);
-	if (ret)
+	if (ret) {
+		trace_peerdma_refuse(pin, &state);
+		if (tell)
+			pdk_tell_refused(pin, &state);
 		return ret;
+	}
 	atomic64_add(charged_bytes(pin), &pin->provider->charged);
 	ret = xa_insert(&pdk_pins, pin->id, pin, gfp);
 	if (ret) {
@@ -131,8 +138,10 @@ struct peerdma_pin *peerdma_charge(struct peerdma_provider *p, const struct peer
 	if (!pin)
 		return ERR_PTR(-ENOMEM);
 	ret = begin(pin, gfp);
-	if (!ret)
+	if (!ret) {
+		trace_peerdma_pin(pin);
 		return pin;
+	}
 	pdk_purse_put(&pin->owner.purse);
 	free_pin(&pin->rcu);
 	return ERR_PTR(ret);
@@ -150,6 +159,7 @@ void peerdma_uncharge(struct peerdma_pin *pin)
 {
 	if (!pin || !refcount_dec_and_test(&pin->refs))
 		return;
+	trace_peerdma_unpin(pin);
 	xa_erase(&pdk_pins, pin->id);
 	atomic64_sub(charged_bytes(pin), &pin->provider->charged);
 	pdk_purse_uncharge(&pin->owner.purse, charged_bytes(pin));

@@ -6,6 +6,7 @@
  * range becomes a dma-buf of ours that never leaves the kernel, is mapped for the initiator, and
  * the address the initiator would use is held against that of the BAR.
  */
+#include <linux/capability.h>
 #include <linux/cleanup.h>
 #include <linux/dma-buf-mapping.h>
 #include <linux/dma-buf.h>
@@ -13,7 +14,6 @@
 #include <linux/pci-p2pdma.h>
 #include <linux/pci.h>
 #include <linux/scatterlist.h>
-#include <linux/uaccess.h>
 
 #include <uapi/peerdma/ioctl.h>
 
@@ -217,14 +217,11 @@ int peerdma_ioctl_path(void __user *arg)
 	struct pci_dev *initiator __free(pci_dev_put) = NULL;
 	struct pci_dev *target __free(pci_dev_put) = NULL;
 	struct peerdma_path path;
-	u32 size;
 	int ret;
 
-	if (get_user(size, (u32 __user *)arg))
-		return -EFAULT;
-	if (size < PEERDMA_PATH_SIZE_V1)
-		return -EINVAL;
-	ret = copy_struct_from_user(&path, sizeof(path), arg, size);
+	if (!capable(CAP_SYS_ADMIN))
+		return -EPERM;
+	ret = pdk_copy_in(&path, sizeof(path), arg, PEERDMA_PATH_SIZE_V1);
 	if (ret)
 		return ret;
 	if (path.flags || path.initiator.reserved || path.target.reserved)
@@ -241,5 +238,5 @@ int peerdma_ioctl_path(void __user *arg)
 	ret = query(initiator, target, &path);
 	if (ret)
 		return ret;
-	return copy_to_user(arg, &path, min_t(size_t, size, sizeof(path))) ? -EFAULT : 0;
+	return pdk_copy_out(arg, &path, sizeof(path));
 }

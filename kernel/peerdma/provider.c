@@ -6,6 +6,7 @@
 #include <linux/slab.h>
 
 #include "registry.h"
+#include "trace.h"
 
 DEFINE_XARRAY(pdk_providers);
 
@@ -62,6 +63,7 @@ struct peerdma_provider *peerdma_provider_register(const struct peerdma_provider
 		kfree(p);
 		return ERR_PTR(ret);
 	}
+	pdk_tell_provider(p, PEERDMA_EVENT_PROVIDER_ADDED, 0);
 	return p;
 }
 EXPORT_SYMBOL_GPL(peerdma_provider_register);
@@ -73,18 +75,25 @@ void peerdma_provider_unregister(struct peerdma_provider *p)
 	xa_erase(&pdk_providers, p->id);
 	/* Whoever runs a callback has it for reading. */
 	down_write(&p->sem);
-	p->gone = true;
+	WRITE_ONCE(p->gone, true);
 	up_write(&p->sem);
+	pdk_tell_provider(p, PEERDMA_EVENT_PROVIDER_REMOVED, 0);
 	pdk_provider_put(p);
 }
 EXPORT_SYMBOL_GPL(peerdma_provider_unregister);
 
 void peerdma_provider_revoke_begin(struct peerdma_provider *p)
 {
+	trace_peerdma_revoke(p, false, 0);
+	pdk_tell_provider(p, PEERDMA_EVENT_REVOKE_BEGIN, 0);
 }
 EXPORT_SYMBOL_GPL(peerdma_provider_revoke_begin);
 
 void peerdma_provider_revoke_end(struct peerdma_provider *p, int result)
 {
+	u32 type = result == -ETIMEDOUT ? PEERDMA_EVENT_REVOKE_TIMEOUT : PEERDMA_EVENT_REVOKE_END;
+
+	trace_peerdma_revoke(p, true, result);
+	pdk_tell_provider(p, type, -result);
 }
 EXPORT_SYMBOL_GPL(peerdma_provider_revoke_end);

@@ -20,16 +20,16 @@ struct peerdma_provider;
 
 /* What is held now, beyond that which was charged. */
 struct peerdma_held {
-	u64 bytes; /* of pages with references that are neither ours nor page tables' */
-	struct peerdma_pin *owner; /* NULL, or a live pin whose owner is most likely the holder */
+	u64 bytes; /* of pages with references that are neither the provider's nor page tables' */
+	/* NULL, or a pin whose owner is most likely the holder, by peerdma_pin_get(): given away. */
+	struct peerdma_pin *owner_ref;
 };
 
 struct peerdma_provider_ops {
 	/*
 	 * Fill *ret, which is zero. Called when somebody asks, between register and the return of
 	 * unregister, and by several at once. It may sleep shortly; it must take neither mmap_lock
-	 * nor a reservation lock, and call nothing of this file. owner must stay charged until this
-	 * returns. Optional.
+	 * nor a reservation lock, and call nothing of this file but peerdma_pin_get(). Optional.
 	 */
 	void (*held)(void *priv, struct peerdma_held *ret);
 };

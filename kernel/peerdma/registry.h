@@ -65,4 +65,8 @@ extern struct xarray pdk_pins;
 u64 pdk_next_id(void);
 void pdk_provider_put(struct peerdma_provider *p);
 
+/* events.c: tell those who listen. Does not sleep. */
+void pdk_tell_provider(const struct peerdma_provider *p, u32 type, int error);
+void pdk_tell_refused(const struct peerdma_pin *pin, const struct pdk_state *state);
+
 #endif

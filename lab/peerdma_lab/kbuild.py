@@ -74,7 +74,7 @@ def build(tree: Path, release: str, source: Path, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     args = [
         "-C", f"/usr/src/linux-headers-{release}", "M=/peerdma/source/kernel", "MO=/peerdma/out",
-        f"-j{os.cpu_count() or 1}", "modules",
+        f"-j{os.cpu_count() or 1}", "PEERDMA_TESTS=y", "modules",
     ]  # fmt: skip
     script = ["sh", "-c", SCRIPT, "sh", str(tree), str(source), str(out), *args]
     env = {"PATH": os.environ.get("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"), "LC_ALL": "C"}
