@@ -30,6 +30,9 @@ enum cli_complete {
 	CLI_COMPLETE_BDF,    /* PCI functions of this machine */
 	CLI_COMPLETE_REGION, /* beginnings of region URIs */
 	CLI_COMPLETE_COMMAND,
+	CLI_COMPLETE_USER,
+	CLI_COMPLETE_CGROUP, /* directories of cgroup2 */
+	CLI_COMPLETE_LIMIT,  /* what `limit` can do */
 };
 
 struct cli_option {

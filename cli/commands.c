@@ -5,9 +5,9 @@
 
 /* In the order of --help. */
 const struct cli_command *const cli_commands[] = {
-	&cli_cmd_list,	&cli_cmd_topo,	     &cli_cmd_check, &cli_cmd_doctor, &cli_cmd_copy,
-	&cli_cmd_serve, &cli_cmd_dump,	     &cli_cmd_bench, &cli_cmd_watch,  &cli_cmd_report,
-	&cli_cmd_help,	&cli_cmd_completion, NULL,
+	&cli_cmd_list,	&cli_cmd_topo,	&cli_cmd_check, &cli_cmd_doctor,     &cli_cmd_copy,
+	&cli_cmd_serve, &cli_cmd_dump,	&cli_cmd_bench, &cli_cmd_watch,	     &cli_cmd_report,
+	&cli_cmd_pins,	&cli_cmd_limit, &cli_cmd_help,	&cli_cmd_completion, NULL,
 };
 
 const struct cli_option cli_common_options[] = {

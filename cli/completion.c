@@ -15,6 +15,9 @@ static const char *const offers[] = {
 	[CLI_COMPLETE_BDF] = "compgen -W \"$(ls /sys/bus/pci/devices 2>/dev/null)\" -- \"$cur\"",
 	[CLI_COMPLETE_REGION] = REGION_WORDS,
 	[CLI_COMPLETE_COMMAND] = "compgen -W \"$commands\" -- \"$cur\"",
+	[CLI_COMPLETE_USER] = "compgen -u -- \"$cur\"",
+	[CLI_COMPLETE_CGROUP] = "compgen -d -- \"${cur:-/sys/fs/cgroup/}\"",
+	[CLI_COMPLETE_LIMIT] = "compgen -W 'show set clear' -- \"$cur\"",
 };
 
 static void print_commands(void)

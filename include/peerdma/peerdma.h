@@ -6,6 +6,7 @@
 #include <peerdma/context.h>
 #include <peerdma/event.h>
 #include <peerdma/path.h>
+#include <peerdma/pins.h>
 #include <peerdma/region.h>
 #include <peerdma/registration.h>
 #include <peerdma/serve.h>

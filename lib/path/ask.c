@@ -1,17 +1,14 @@
 // SPDX-License-Identifier: MIT
 /* The kernel's own verdict, through /dev/peerdma. */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "lib/core/error.h"
+#include "lib/module/module.h"
 #include "peerdma/path.h"
 #include "uapi/peerdma/ioctl.h"
-
-#define DEVICE "/dev/peerdma"
 
 static int to_pci(const struct pdma_topo *topo, uint32_t index, struct peerdma_pci *ret_pci,
 		  struct pdma_function *f)
@@ -40,14 +37,12 @@ static int largest_bar(const struct pdma_function *f)
 	return best;
 }
 
-static int ask(struct peerdma_path *path)
+static int ask(struct pdma_ctx *ctx, struct peerdma_path *path)
 {
-	int fd = open(DEVICE, O_RDWR | O_CLOEXEC), err = 0;
+	int fd = pdmai_module_open(ctx), err = 0;
 
-	if (fd < 0 && (errno == ENOENT || errno == ENODEV || errno == ENXIO))
-		return pdmai_fail(ENOENT, "the module peerdma is not loaded");
 	if (fd < 0)
-		return pdmai_fail_errno(errno, "cannot open " DEVICE);
+		return fd;
 	if (ioctl(fd, PEERDMA_IOC_PATH, path))
 		err = errno;
 	close(fd);
@@ -81,8 +76,6 @@ int pdma_path_ask(struct pdma_ctx *ctx, const struct pdma_topo *topo, uint32_t i
 
 	if (ret_verdict->size < sizeof(*ret_verdict))
 		return pdmai_fail(EINVAL, "the structure is too small");
-	if (strcmp(pdma_ctx_sysroot(ctx), "/"))
-		return pdmai_fail(EOPNOTSUPP, "a captured machine has no kernel to ask");
 	err = to_pci(topo, initiator, &path.initiator, &a);
 	err = err ? err : to_pci(topo, target->function, &path.target, &b);
 	if (err)
@@ -93,7 +86,7 @@ int pdma_path_ask(struct pdma_ctx *ctx, const struct pdma_topo *topo, uint32_t i
 	path.bar = (unsigned)bar;
 	path.off = target->off & ~((uint64_t)page - 1);
 	path.len = (uint64_t)page;
-	err = ask(&path);
+	err = ask(ctx, &path);
 	if (!err)
 		fill(&path, ret_verdict);
 	return err;
