@@ -224,9 +224,9 @@ const struct cli_command cli_cmd_pins = {
 		"  held         pages kept by transfers under way (such as O_DIRECT); who\n"
 		"               started them is a guess\n"
 		"PID, COMMAND, USER and CGROUP are those of the process that began it, at that\n"
-		"time. NOTE is \"revocable\" where the exporter can take the memory away alone, so\n"
-		"that a reset needn't wait for the user; \"process gone\" where something else than\n"
-		"its process keeps the pin. Without root you see your own pins only.\n"
+		"time. NOTE is \"revocable\" where the exporter can take the memory away alone,\n"
+		"so that a reset needn't wait for the user; \"process gone\" where something else\n"
+		"than its process keeps the pin. Without root you see your own pins only.\n"
 		"It needs the kernel module peerdma, and sees what drivers tell that module.",
 	.examples =
 		"sudo peerdma pins\n"

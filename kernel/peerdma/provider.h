@@ -21,7 +21,7 @@ struct peerdma_provider;
 /* What is held now, beyond that which was charged. */
 struct peerdma_held {
 	u64 bytes; /* of pages with references that are neither the provider's nor page tables' */
-	/* NULL, or a pin whose owner is most likely the holder, by peerdma_pin_get(): given away. */
+	/* NULL, or a pin of the most likely holder, by peerdma_pin_get(): given away. */
 	struct peerdma_pin *owner_ref;
 };
 

@@ -49,7 +49,8 @@ DECLARE_EVENT_CLASS(peerdma_pins,
 		__entry->devfn = pin->provider->function.devfn;
 		__assign_str(importer);
 	),
-	TP_printk("id=%llu kind=%s bytes=%llu exporter=%04x:%02x:%02x.%x importer=%s pid=%d uid=%u cgroup=%llu",
+	TP_printk("id=%llu kind=%s bytes=%llu exporter=%04x:%02x:%02x.%x importer=%s "
+		  "pid=%d uid=%u cgroup=%llu",
 		  __entry->id, __print_symbolic(__entry->kind, PDK_KINDS), __entry->bytes,
 		  __entry->domain, __entry->bus, PCI_SLOT(__entry->devfn),
 		  PCI_FUNC(__entry->devfn), __get_str(importer), __entry->pid, __entry->uid,
