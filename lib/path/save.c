@@ -42,7 +42,7 @@ static const char *const function_links[] = { "driver", "iommu_group" };
 /* Directories whose entries are names. */
 static const char *const function_names[] = { "infiniband", "nvme", "drm", "net" };
 
-static const char *const group_files[] = { "type", "reserved_regions" };
+static const char *const group_files[] = { "name", "type", "reserved_regions" };
 
 static const char *const host_files[] = {
 	"proc/sys/kernel/osrelease",

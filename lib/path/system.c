@@ -89,6 +89,16 @@ static int find_group(const struct pdma_topo *t, int id)
 	return -1;
 }
 
+/* VFIO makes groups of its own for functions that no IOMMU guards. */
+static bool is_guarded(const struct pdmai_tree *tree, const char *sys, int group)
+{
+	char text[32];
+
+	return pdmai_tree_text(tree, text, sizeof(text), "%skernel/iommu_groups/%d/name", sys,
+			       group) ||
+	       strcmp(text, "vfio-noiommu") != 0;
+}
+
 int pdmai_load_groups(const struct pdmai_tree *tree, const char *sys, struct pdma_topo *t)
 {
 	int ret;
@@ -97,6 +107,8 @@ int pdmai_load_groups(const struct pdmai_tree *tree, const char *sys, struct pdm
 		struct pdmai_node *node = &t->nodes[i];
 
 		node->group = -1;
+		if (node->f.iommu_group >= 0 && !is_guarded(tree, sys, node->f.iommu_group))
+			node->f.iommu_group = -1;
 		if (node->f.iommu_group < 0)
 			continue;
 		node->group = find_group(t, node->f.iommu_group);

@@ -27,7 +27,7 @@ static int open_accel(struct pdmai_backing *b, const struct pdmai_uri *uri,
 		pdmai_device_put(d);
 		return ret;
 	}
-	if (!d->vfio)
+	if (!d->dev->ops->dma_map)
 		b->len -= PDMAI_ACCEL_KEPT;
 	return 0;
 }

@@ -212,7 +212,7 @@ int pdmai_device_ring_create(struct pdmai_device *d, unsigned size_log2,
 {
 	struct pdmai_accel_ring_config config = {
 		.size_log2 = size_log2,
-		.place = d->vfio ? PDMAI_ACCEL_IN_HOST : PDMAI_ACCEL_IN_VRAM,
+		.place = d->dev->ops->dma_map ? PDMAI_ACCEL_IN_HOST : PDMAI_ACCEL_IN_VRAM,
 	};
 	unsigned n = pdmai_accel_get_info(d->accel)->n_rings;
 	int ret;

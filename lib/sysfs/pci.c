@@ -173,6 +173,14 @@ int pdmai_pci_group(const char *root, const struct pdmai_bdf *bdf, unsigned *ret
 	return 0;
 }
 
+bool pdmai_pci_unguarded(const char *root, const struct pdmai_bdf *bdf)
+{
+	char name[32];
+
+	return !pdmai_attr_get(name, sizeof(name), DEVICE "/iommu_group/name", root, bdf->text) &&
+	       !strcmp(name, "vfio-noiommu");
+}
+
 static int exclude_device(const char *root, const char *name, struct pdmai_ranges *set)
 {
 	struct resource res[RESOURCES_MAX];

@@ -41,6 +41,8 @@ int pdmai_pci_driver(const char *root, const struct pdmai_bdf *bdf, char *buf, s
 
 /* Number of the IOMMU group. Return: 0, -ENOENT when it is in none, -ENODEV. */
 int pdmai_pci_group(const char *root, const struct pdmai_bdf *bdf, unsigned *ret_group);
+/* The group is one of VFIO's own making: no IOMMU guards anything. */
+bool pdmai_pci_unguarded(const char *root, const struct pdmai_bdf *bdf);
 
 /*
  * Take every memory window of every PCI function (BARs, ROMs, bridge windows) out of set. A device

@@ -81,7 +81,7 @@ static int open_group(unsigned number, int *ret_fd)
 }
 
 /* The kind of IOMMU can only be chosen when the container has a group. */
-static int join(struct pdmai_vfio *v, unsigned number, int fd)
+static int join(struct pdmai_vfio *v, unsigned number, bool guarded, int fd)
 {
 	if (ioctl(fd, VFIO_GROUP_SET_CONTAINER, &v->fd) < 0)
 		return pdmai_fail_errno(errno, "IOMMU group %u can't join the container", number);
@@ -91,7 +91,8 @@ static int join(struct pdmai_vfio *v, unsigned number, int fd)
 						number);
 		v->has_iommu = true;
 	}
-	return pdmai_vfio_iova_update(v);
+	/* Without an IOMMU there are no addresses but those of the bus. */
+	return guarded ? pdmai_vfio_iova_update(v) : 0;
 }
 
 static int remember(struct pdmai_vfio *v, unsigned number, int fd)
@@ -106,7 +107,7 @@ static int remember(struct pdmai_vfio *v, unsigned number, int fd)
 	return 0;
 }
 
-int pdmai_vfio_group_get(struct pdmai_vfio *v, unsigned number, int *ret_fd)
+int pdmai_vfio_group_get(struct pdmai_vfio *v, unsigned number, bool guarded, int *ret_fd)
 {
 	int ret, fd = -1;
 
@@ -120,12 +121,12 @@ int pdmai_vfio_group_get(struct pdmai_vfio *v, unsigned number, int *ret_fd)
 	ret = open_group(number, &fd);
 	if (ret)
 		return ret;
-	ret = join(v, number, fd);
+	ret = join(v, number, guarded, fd);
 	ret = ret ? ret : remember(v, number, fd);
 	if (ret) {
 		/* Without its last group the container forgets its IOMMU. */
 		if (!v->n_groups)
-			v->has_iommu = false;
+			v->has_iommu = v->has_iovas = false;
 		close(fd);
 		return ret;
 	}
@@ -147,6 +148,6 @@ void pdmai_vfio_group_put(struct pdmai_vfio *v, unsigned number)
 	if (v->n_groups)
 		return;
 	/* Without a group the container has no IOMMU, so nothing is mapped. */
-	v->has_iommu = false;
+	v->has_iommu = v->has_iovas = false;
 	v->n_mappings = 0;
 }

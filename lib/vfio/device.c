@@ -93,6 +93,20 @@ static const struct pdmai_dev_ops ops = {
 	.close = close_device,
 };
 
+/* VFIO takes mappings for such a function, but the device does not see them. */
+static const struct pdmai_dev_ops unguarded_ops = {
+	.name = "vfio",
+	.config_read = config_read,
+	.config_write = config_write,
+	.bar_map = bar_map,
+	.bar_unmap = bar_unmap,
+	.reset = reset,
+	.irq_enable = pdmai_vfio_irq_enable,
+	.irq_disable = pdmai_vfio_irq_disable,
+	.dmabuf_export = pdmai_vfio_dmabuf,
+	.close = close_device,
+};
+
 static int look_at(struct pdmai_vfio_dev *d)
 {
 	struct vfio_irq_info irq = { .argsz = sizeof(irq), .index = VFIO_PCI_MSIX_IRQ_INDEX };
@@ -106,7 +120,7 @@ static int look_at(struct pdmai_vfio_dev *d)
 	return 0;
 }
 
-static int open_fd(struct pdmai_vfio *v, const struct pdmai_bdf *bdf, int *ret_fd,
+static int open_fd(struct pdmai_vfio *v, const struct pdmai_bdf *bdf, bool guarded, int *ret_fd,
 		   unsigned *ret_group)
 {
 	char driver[64];
@@ -122,7 +136,7 @@ static int open_fd(struct pdmai_vfio *v, const struct pdmai_bdf *bdf, int *ret_f
 	if (strcmp(driver, "vfio-pci") && strcmp(driver, "peerdma_vfio"))
 		return pdmai_fail(ENODEV, "%s is not bound to vfio-pci (%s)", bdf->text,
 				  driver[0] ? driver : "no driver");
-	ret = pdmai_vfio_group_get(v, number, &group);
+	ret = pdmai_vfio_group_get(v, number, guarded, &group);
 	if (ret)
 		return ret;
 	fd = ioctl(group, VFIO_GROUP_GET_DEVICE_FD, bdf->text);
@@ -139,16 +153,17 @@ static int open_fd(struct pdmai_vfio *v, const struct pdmai_bdf *bdf, int *ret_f
 
 int pdmai_vfio_open(struct pdmai_vfio *v, const struct pdmai_bdf *bdf, struct pdmai_dev **ret_dev)
 {
+	bool guarded = !pdmai_pci_unguarded(v->root, bdf);
 	struct pdmai_vfio_dev *d = calloc(1, sizeof(*d));
 	int ret;
 
 	if (!d)
 		return pdmai_fail(ENOMEM, "no memory for a device");
-	d->dev.ops = &ops;
+	d->dev.ops = guarded ? &ops : &unguarded_ops;
 	d->dev.bdf = *bdf;
 	d->vfio = v;
 	ret = pdmai_pci_bars(v->root, bdf, d->dev.bars);
-	ret = ret ? ret : open_fd(v, bdf, &d->fd, &d->group);
+	ret = ret ? ret : open_fd(v, bdf, guarded, &d->fd, &d->group);
 	if (ret) {
 		free(d);
 		return ret;

@@ -103,9 +103,10 @@ int pdmai_vfio_iova_update(struct pdmai_vfio *v)
 		if (!within(&v->mappings[i], ranges, n))
 			return pdmai_fail(EADDRINUSE, "IOVA 0x%" PRIx64 " is mapped already",
 					  v->mappings[i].iova);
-	if (!v->n_groups) {
+	if (!v->has_iovas) {
 		pdmai_ranges_clear(&v->iovas);
 		ret = pdmai_ranges_add(&v->iovas, FIRST_IOVA, UINT64_MAX);
+		v->has_iovas = !ret;
 	}
 	ret = ret ? ret : pdmai_ranges_keep(&v->iovas, ranges, n);
 	return ret ? ret : pdmai_pci_exclude_windows(v->root, &v->iovas);

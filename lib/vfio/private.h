@@ -21,6 +21,7 @@ struct pdmai_vfio {
 	const char *root;
 	int fd;
 	bool has_iommu; /* since the first group */
+	bool has_iovas; /* since the first group that an IOMMU guards */
 	struct pdmai_vfio_group *groups;
 	size_t n_groups;
 	struct pdmai_ranges iovas; /* free ones */
@@ -38,7 +39,7 @@ struct pdmai_vfio_dev {
 };
 
 /* container.c: a reference for each open device */
-int pdmai_vfio_group_get(struct pdmai_vfio *v, unsigned number, int *ret_fd);
+int pdmai_vfio_group_get(struct pdmai_vfio *v, unsigned number, bool guarded, int *ret_fd);
 /*
  * With its last device the group leaves the container: the kernel makes a new one when a driver is
  * bound anew, and the old one knows nothing of its devices.
