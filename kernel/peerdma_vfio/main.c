@@ -28,6 +28,7 @@ static int pdv_init(struct vfio_device *vdev)
 
 	init_rwsem(&d->lock);
 	d->revoked = 1; /* closed */
+	d->unsafe = !pdv_is_guarded(to_pci_dev(vdev->dev));
 	d->core.nointxmask = nointxmask;
 	d->core.disable_idle_d3 = disable_idle_d3;
 	return vfio_pci_core_init_dev(vdev);
@@ -42,8 +43,10 @@ static void pdv_release(struct vfio_device *vdev)
 static int pdv_open(struct vfio_device *vdev)
 {
 	struct pdv_device *d = to_pdv(vdev);
-	int ret;
+	int ret = d->unsafe ? pdv_unsafe_open(d) : 0;
 
+	if (ret)
+		return ret;
 	/* What the last user started must not write into what is the next one's. */
 	ret = pdv_wait_idle(d, true);
 	if (ret) {
@@ -129,21 +132,17 @@ static ssize_t pdv_write(struct vfio_device *vdev, const char __user *buf, size_
 	return ret;
 }
 
+/* All but the ways to use iommufd. */
+#define PDV_OPS                                                                             \
+	.name = "peerdma_vfio", .init = pdv_init, .release = pdv_release,                   \
+	.open_device = pdv_open, .close_device = pdv_close, .ioctl = pdv_ioctl,             \
+	.get_region_info_caps = vfio_pci_ioctl_get_region_info,                             \
+	.device_feature = pdv_feature, .read = vfio_pci_core_read, .write = pdv_write,      \
+	.mmap = vfio_pci_core_mmap, .request = vfio_pci_core_request,                       \
+	.match = vfio_pci_core_match, .match_token_uuid = vfio_pci_core_match_token_uuid
+
 static const struct vfio_device_ops pdv_ops = {
-	.name = "peerdma_vfio",
-	.init = pdv_init,
-	.release = pdv_release,
-	.open_device = pdv_open,
-	.close_device = pdv_close,
-	.ioctl = pdv_ioctl,
-	.get_region_info_caps = vfio_pci_ioctl_get_region_info,
-	.device_feature = pdv_feature,
-	.read = vfio_pci_core_read,
-	.write = pdv_write,
-	.mmap = vfio_pci_core_mmap,
-	.request = vfio_pci_core_request,
-	.match = vfio_pci_core_match,
-	.match_token_uuid = vfio_pci_core_match_token_uuid,
+	PDV_OPS,
 	.bind_iommufd = vfio_iommufd_physical_bind,
 	.unbind_iommufd = vfio_iommufd_physical_unbind,
 	.attach_ioas = vfio_iommufd_physical_attach_ioas,
@@ -152,16 +151,31 @@ static const struct vfio_device_ops pdv_ops = {
 	.pasid_detach_ioas = vfio_iommufd_physical_pasid_detach_ioas,
 };
 
+static const struct vfio_device_ops pdv_unsafe_ops = {
+	PDV_OPS,
+	.bind_iommufd = vfio_iommufd_emulated_bind,
+	.unbind_iommufd = vfio_iommufd_emulated_unbind,
+	.attach_ioas = vfio_iommufd_emulated_attach_ioas,
+	.detach_ioas = vfio_iommufd_emulated_detach_ioas,
+};
+
 static const struct vfio_pci_device_ops pdv_pci_ops = {
 	.get_dmabuf_phys = vfio_pci_core_get_dmabuf_phys,
 };
 
 static int pdv_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 {
+	const struct vfio_device_ops *ops = &pdv_ops;
 	struct pdv_device *d;
 	int ret;
 
-	d = vfio_alloc_device(pdv_device, core.vdev, &pdev->dev, &pdv_ops);
+	if (!pdv_is_guarded(pdev)) {
+		ret = pdv_unsafe_allowed(pdev);
+		if (ret)
+			return ret;
+		ops = &pdv_unsafe_ops;
+	}
+	d = vfio_alloc_device(pdv_device, core.vdev, &pdev->dev, ops);
 	if (IS_ERR(d))
 		return PTR_ERR(d);
 	dev_set_drvdata(&pdev->dev, &d->core);
@@ -170,7 +184,7 @@ static int pdv_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	ret = pdv_pages_init(d);
 	if (ret)
 		goto put;
-	ret = vfio_pci_core_register_device(&d->core);
+	ret = d->unsafe ? pdv_unsafe_register(d) : vfio_pci_core_register_device(&d->core);
 	if (!ret)
 		return 0;
 	pdv_pages_exit(d);
@@ -183,7 +197,10 @@ static void pdv_remove(struct pci_dev *pdev)
 {
 	struct pdv_device *d = container_of(dev_get_drvdata(&pdev->dev), struct pdv_device, core);
 
-	vfio_pci_core_unregister_device(&d->core);
+	if (d->unsafe)
+		pdv_unsafe_unregister(d);
+	else
+		vfio_pci_core_unregister_device(&d->core);
 	/* A driver can't refuse to go. The kernel waits for the pages before they cease to be. */
 	if (pdv_wait_idle(d, false))
 		pci_err(pdev, "memory is held by transfers under way, unbinding waits for them\n");
@@ -193,8 +210,11 @@ static void pdv_remove(struct pci_dev *pdev)
 
 static int pdv_sriov_configure(struct pci_dev *pdev, int n)
 {
-	return enable_sriov ? vfio_pci_core_sriov_configure(dev_get_drvdata(&pdev->dev), n) :
-			      -ENOENT;
+	struct pdv_device *d = container_of(dev_get_drvdata(&pdev->dev), struct pdv_device, core);
+
+	if (!enable_sriov)
+		return -ENOENT;
+	return d->unsafe ? -EOPNOTSUPP : vfio_pci_core_sriov_configure(&d->core, n);
 }
 
 /*

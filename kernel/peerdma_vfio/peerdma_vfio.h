@@ -31,6 +31,7 @@ struct pdv_device {
 	struct pdv_bar bars[PCI_STD_NUM_BARS];
 	unsigned int n_bars;
 	unsigned int af_cap;
+	bool unsafe; /* no IOMMU guards memory from it */
 	/* Held for reading from the look at what follows until the page is in the page table. */
 	struct rw_semaphore lock;
 	unsigned int revoked; /* reasons why no page may be mapped; closed is one */
@@ -78,5 +79,16 @@ int pdv_revoke_and_wait(struct pdv_device *d);
 bool pdv_is_on(struct pdv_device *d);
 /* A write of count bytes at pos of configuration space may take the memory away. */
 bool pdv_write_revokes(struct pdv_device *d, loff_t pos, size_t count);
+
+/* unsafe.c: functions that no IOMMU guards */
+
+bool pdv_is_guarded(struct pci_dev *pdev);
+/* Return: 0, or -EPERM: the administrator has not allowed it. */
+int pdv_unsafe_allowed(struct pci_dev *pdev);
+/* In place of the core's. */
+int pdv_unsafe_register(struct pdv_device *d);
+void pdv_unsafe_unregister(struct pdv_device *d);
+/* Return: 0, or -EPERM: the opener could not write to all memory anyway. */
+int pdv_unsafe_open(struct pdv_device *d);
 
 #endif

@@ -18,11 +18,11 @@
 #include "lib/sysfs/attr.h"
 
 #define DRIVER	    "peerdma_vfio"
-#define PARAMETER   PDMAI_SYSFS "/module/" DRIVER "/parameters/revoke_ms"
+#define PARAMETERS  PDMAI_SYSFS "/module/" DRIVER "/parameters/"
 #define REGION_TYPE 0x70646d61u /* typed from the header, not taken from it */
 #define WAIT_NS	    (20ll * 1000 * 1000 * 1000)
 
-static void load(void)
+void kernel_load(void)
 {
 	char path[256];
 	int fd;
@@ -41,14 +41,27 @@ void kernel_revoke_ms(unsigned ms)
 	char text[16];
 
 	snprintf(text, sizeof(text), "%u", ms);
-	CHECK_EQ(pdmai_attr_put(text, "%s", PARAMETER), 0);
+	CHECK_EQ(pdmai_attr_put(text, "%s", PARAMETERS "revoke_ms"), 0);
+}
+
+bool kernel_has_iommu(void)
+{
+	const char *iommu = getenv("PEERDMA_IOMMU");
+
+	return !iommu || strcmp(iommu, "0") != 0;
+}
+
+void kernel_allow_unsafe(bool allow)
+{
+	CHECK_EQ(pdmai_attr_put(allow ? "Y" : "N", "%s", PARAMETERS "unsafe_no_iommu"), 0);
 }
 
 void kernel_bind(struct kernel_rig *r, unsigned revoke_ms)
 {
 	memset(r, 0, sizeof(*r));
-	load();
+	kernel_load();
 	kernel_revoke_ms(revoke_ms);
+	kernel_allow_unsafe(!kernel_has_iommu());
 	CHECK_EQ(kit_control_open(&r->control), 0);
 	CHECK_EQ(pdmai_bdf_parse(getenv("PEERDMA_SLOT_ACC0"), &r->bdf), 0);
 	CHECK_EQ(pdmai_bind(PDMAI_SYSFS, &r->bdf, DRIVER, &r->binding), 0);
@@ -90,7 +103,11 @@ static void find_region(struct kernel_rig *r)
 
 int kernel_open_device(struct kernel_rig *r)
 {
-	struct pdmai_accel_ring_config config = { .size_log2 = 4 };
+	struct pdmai_accel_ring_config config = {
+		.size_log2 = 4,
+		.place = kernel_has_iommu() ? PDMAI_ACCEL_IN_HOST : PDMAI_ACCEL_IN_VRAM,
+	};
+	uint64_t unused;
 	int ret;
 
 	CHECK_EQ(pdmai_vfio_create(PDMAI_SYSFS, &r->vfio), 0);
@@ -100,6 +117,11 @@ int kernel_open_device(struct kernel_rig *r)
 		return ret;
 	}
 	CHECK_EQ(pdmai_accel_open(r->dev, false, &r->accel), 0);
+	/* A ring in its memory goes to the end, out of the tests' way. */
+	if (config.place == PDMAI_ACCEL_IN_VRAM)
+		CHECK_EQ(pdmai_accel_vram_alloc(r->accel, r->dev->bars[ACCEL_BAR_VRAM].len - MIB, 1,
+						&unused),
+			 0);
 	CHECK_EQ(pdmai_accel_ring_create(r->accel, &config, &r->ring), 0);
 	find_region(r);
 	r->mem = mmap(NULL, r->size, PROT_READ | PROT_WRITE, MAP_SHARED,
@@ -223,6 +245,36 @@ void kernel_disk_stall(struct kernel_rig *r, bool stall)
 	CHECK_EQ(kit_control_fault(r->control, "disk0", "nvme.stall", stall ? "stall" : "none", 0,
 				   0, 0),
 		 0);
+}
+
+static const uint64_t lens[] = { 4096, 8192, 64 * KIB, 1 * MIB + 4096, 64 * MIB };
+#define N_LENS (sizeof(lens) / sizeof(lens[0]))
+
+void kernel_there_and_back(struct kernel_rig *r, int fd, uint64_t len, uint64_t seed)
+{
+	kit_pattern_fill(r->mem + KERNEL_FROM, len, seed, 0);
+	kit_pattern_fill(r->mem + KERNEL_TO, len, ~seed, 0);
+	CHECK_EQ(pwrite(fd, r->mem + KERNEL_FROM, len, 0), len);
+	CHECK_EQ(pread(fd, r->mem + KERNEL_TO, len, 0), len);
+	if (kit_pattern_check(r->mem + KERNEL_TO, len, seed, 0, NULL))
+		tap_fail(__FILE__, __LINE__, "%" PRIu64 " bytes came back wrong", len);
+	CHECK_EQ(kernel_device_crc(r, KERNEL_TO, len), kernel_device_crc(r, KERNEL_FROM, len));
+}
+
+void kernel_direct(struct kernel_rig *r, const char *path, uint64_t host_allowed)
+{
+	uint64_t host[2], peer[2];
+	int fd = open(path, O_RDWR | O_CREAT | O_DIRECT | O_CLOEXEC, 0600);
+
+	CHECK(fd >= 0);
+	for (size_t i = 0; i < N_LENS; i++) {
+		kernel_disk_bytes(r, &host[0], &peer[0]);
+		kernel_there_and_back(r, fd, lens[i], 31 + i);
+		kernel_disk_bytes(r, &host[1], &peer[1]);
+		CHECK_EQ(peer[1] - peer[0], 2 * lens[i]);
+		CHECK(host[1] - host[0] <= host_allowed);
+	}
+	close(fd);
 }
 
 static sigjmp_buf on_sigbus;

@@ -38,7 +38,11 @@ void kernel_close(struct kernel_rig *r);
 void kernel_bind(struct kernel_rig *r, unsigned revoke_ms);
 int kernel_open_device(struct kernel_rig *r);
 void kernel_close_device(struct kernel_rig *r);
+void kernel_load(void);
 void kernel_revoke_ms(unsigned ms);
+/* kernel_bind() allows it on machines without an IOMMU. */
+void kernel_allow_unsafe(bool allow);
+bool kernel_has_iommu(void);
 
 /* By the device itself. */
 uint32_t kernel_device_crc(struct kernel_rig *r, uint64_t off, uint64_t len);
@@ -55,6 +59,16 @@ int kernel_command(struct kernel_rig *r, bool mem);
 const char *kernel_disk(unsigned nsid);
 /* Bytes of data that the disk moved from and to host memory, and from and to peers. */
 void kernel_disk_bytes(struct kernel_rig *r, uint64_t *ret_host, uint64_t *ret_peer);
+
+/* Memory -> file -> other memory, and the processor reads what the disk wrote. */
+#define KERNEL_FROM 0
+void kernel_there_and_back(struct kernel_rig *r, int fd, uint64_t len, uint64_t seed);
+/*
+ * Each of many lengths by O_DIRECT: the disk moves all of it from peer to peer, and at most
+ * host_allowed bytes from and to host memory.
+ */
+void kernel_direct(struct kernel_rig *r, const char *path, uint64_t host_allowed);
+
 /* Hold the disk back, or let it go on. */
 void kernel_disk_stall(struct kernel_rig *r, bool stall);
 

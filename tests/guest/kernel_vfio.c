@@ -22,11 +22,8 @@
 #include "util/crc32c.h"
 
 #define LONG_MS 5000 /* of the module, and of the header */
-#define FROM	(0 * MIB)
+#define FROM	KERNEL_FROM
 #define TO	KERNEL_TO
-
-static const uint64_t lens[] = { 4096, 8192, 64 * KIB, 1 * MIB + 4096, 64 * MIB };
-#define N_LENS (sizeof(lens) / sizeof(lens[0]))
 
 static void pool_attr(struct kernel_rig *r, const char *name, uint64_t want)
 {
@@ -128,41 +125,12 @@ static void pointer_and_device_agree(void)
 	free(copy);
 }
 
-/* Memory -> file -> other memory, and the processor reads what the disk wrote. */
-static void there_and_back(struct kernel_rig *r, int fd, uint64_t len, uint64_t seed)
-{
-	kit_pattern_fill(r->mem + FROM, len, seed, 0);
-	kit_pattern_fill(r->mem + TO, len, ~seed, 0);
-	CHECK_EQ(pwrite(fd, r->mem + FROM, len, 0), len);
-	CHECK_EQ(pread(fd, r->mem + TO, len, 0), len);
-	if (kit_pattern_check(r->mem + TO, len, seed, 0, NULL))
-		tap_fail(__FILE__, __LINE__, "%" PRIu64 " bytes came back wrong", len);
-	CHECK_EQ(kernel_device_crc(r, TO, len), kernel_device_crc(r, FROM, len));
-}
-
-/* Each length by O_DIRECT; not one byte of it may go through host memory. */
-static void direct(struct kernel_rig *r, const char *path, uint64_t host_allowed)
-{
-	uint64_t host[2], peer[2];
-	int fd = open(path, O_RDWR | O_CREAT | O_DIRECT | O_CLOEXEC, 0600);
-
-	CHECK(fd >= 0);
-	for (size_t i = 0; i < N_LENS; i++) {
-		kernel_disk_bytes(r, &host[0], &peer[0]);
-		there_and_back(r, fd, lens[i], 31 + i);
-		kernel_disk_bytes(r, &host[1], &peer[1]);
-		CHECK_EQ(peer[1] - peer[0], 2 * lens[i]);
-		CHECK(host[1] - host[0] <= host_allowed);
-	}
-	close(fd);
-}
-
 static void o_direct_on_the_raw_disk(void)
 {
 	struct kernel_rig r;
 
 	kernel_open(&r, LONG_MS);
-	direct(&r, kernel_disk(1), 0);
+	kernel_direct(&r, kernel_disk(1), 0);
 	kernel_close(&r);
 }
 
@@ -183,7 +151,7 @@ static void o_direct_on_ext4(void)
 
 	mount_ext4();
 	kernel_open(&r, LONG_MS);
-	direct(&r, "/run/pages/file", MIB);
+	kernel_direct(&r, "/run/pages/file", MIB);
 	kernel_close(&r);
 	CHECK_EQ(umount("/run/pages"), 0);
 }
@@ -243,7 +211,7 @@ static void memory_comes_and_goes(void)
 	CHECK_EQ(kernel_command(&r, true), 0);
 	CHECK_EQ(kit_pattern_check(r.mem + TO, MIB, 51, 0, NULL), 0);
 	kernel_ring_again(&r);
-	there_and_back(&r, fd, MIB, 52);
+	kernel_there_and_back(&r, fd, MIB, 52);
 	close(fd);
 	kernel_close(&r);
 }
@@ -392,7 +360,7 @@ static void resets_under_load(void)
 	}
 	end_load(&l);
 	kernel_ring_again(&r);
-	there_and_back(&r, l.fd, 4 * MIB, 92);
+	kernel_there_and_back(&r, l.fd, 4 * MIB, 92);
 	close(l.fd);
 	kernel_close(&r);
 }

@@ -17,11 +17,18 @@
  * the mapping raises SIGBUS, and system calls that were given the pointer fail with EFAULT.
  * Afterwards the same mapping works again.
  *
+ * A function that no IOMMU guards is bound only if the module's parameter unsafe_no_iommu is set.
+ * VFIO then takes DMA mappings, but the device does not see them: it uses addresses of the bus, and
+ * whoever can program it can write to all memory.
+ *
  * errno		of what
  * ETIMEDOUT	VFIO_DEVICE_RESET, VFIO_DEVICE_PCI_HOT_RESET, VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY
  *		and its variant with wake-up, pwrite() to the registers of configuration space
  *		named below: a page was still held when the time was over; nothing was done.
- *		Opening the device: a page is still held by what the last user had started.
+ *		Opening the device (VFIO_GROUP_GET_DEVICE_FD): a page is still held by what the
+ *		last user had started.
+ * EPERM	of binding in sysfs: no IOMMU guards the function and unsafe_no_iommu is not set.
+ *		Opening the device: there is no IOMMU, and the caller lacks CAP_SYS_RAWIO
  * EINTR	the same requests, when the caller is being killed
  * EINVAL	mmap() beyond the region, or MAP_PRIVATE
  * EREMOTEIO	of others that are given the pointer: it can't be pinned for long, so
