@@ -73,7 +73,7 @@ static void print_target(const struct result *r)
 {
 	const struct pdma_target *t = &r->path.target;
 	struct pdma_function f = cli_function(r->path.machine, t->function);
-	int bar = t->bar < 0 ? cli_largest_bar(&f) : t->bar;
+	int bar = t->bar < 0 ? pdma_function_largest_bar(&f) : t->bar;
 	char size[16];
 
 	print_name(r->path.machine, t->function);

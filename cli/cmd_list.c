@@ -16,7 +16,7 @@ static int regions_of(const struct pdma_function *f, char uri[PDMA_BARS + 2][URI
 
 	if (f->kind != PDMA_FUNCTION_ENDPOINT)
 		return 0;
-	for (int i = 0; !strcmp(f->driver, "vfio-pci") && i < PDMA_BARS; i++) {
+	for (int i = 0; f->is_vfio && i < PDMA_BARS; i++) {
 		if (!f->bar[i].is_mem || f->bar[i].len < 4096 || !f->bar[i].addr)
 			continue;
 		snprintf(uri[n], URI_MAX, "vfio:%s/bar%d", f->bdf, i);
@@ -52,8 +52,7 @@ static void group_cell(struct cli_table *t, const struct pdma_function *f)
 static const char *state_of(const struct pdma_function *f)
 {
 	/* What a driver in user space has is switched on when a program opens it. */
-	if (!strcmp(f->driver, "vfio-pci") &&
-	    (f->decode == PDMA_OFF || !strncmp(f->power, "D3", 2)))
+	if (f->is_vfio && (f->decode == PDMA_OFF || !strncmp(f->power, "D3", 2)))
 		return "not open";
 	if (!strncmp(f->power, "D3", 2))
 		return "asleep";
@@ -67,7 +66,7 @@ static const char *state_of(const struct pdma_function *f)
 static void add_row(struct cli_table *t, const struct cli_machine *m, uint32_t index,
 		    const struct pdma_function *f)
 {
-	int bar = cli_largest_bar(f);
+	int bar = pdma_function_largest_bar(f);
 	const char *state = state_of(f);
 	char size[16], link[64];
 

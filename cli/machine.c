@@ -69,17 +69,6 @@ const char *cli_bdf(const struct cli_machine *m, uint32_t index)
 
 /* ---- what a function has ---- */
 
-int cli_largest_bar(const struct pdma_function *f)
-{
-	int best = -1;
-
-	for (int i = 0; i < PDMA_BARS; i++)
-		if (f->bar[i].is_mem && f->bar[i].len &&
-		    (best < 0 || f->bar[i].len > f->bar[best].len))
-			best = i;
-	return best;
-}
-
 const char *cli_link_text(const struct pdma_function *f, char *buf)
 {
 	int n;

@@ -32,8 +32,6 @@ struct pdma_host cli_host(const struct cli_machine *machine, uint32_t index);
 /* Its address, "-" for PDMA_NO_FUNCTION. Static buffers, taken in turns: four live at a time. */
 const char *cli_bdf(const struct cli_machine *machine, uint32_t index);
 
-/* The largest memory BAR, -1 if there is none. */
-int cli_largest_bar(const struct pdma_function *f);
 /* "16.0 GT/s x8" and, if the link could do more, "of 32.0 GT/s x16"; buf of 64 bytes. */
 const char *cli_link_text(const struct pdma_function *f, char *buf);
 

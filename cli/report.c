@@ -93,7 +93,7 @@ void cli_report_begin(FILE *file, const struct cli_machine *m)
 static void device_row(FILE *file, const struct cli_machine *m, uint32_t index)
 {
 	struct pdma_function f = cli_function(m, index);
-	int bar = cli_largest_bar(&f);
+	int bar = pdma_function_largest_bar(&f);
 	char size[16], link[64], group[16] = "-";
 
 	if (f.iommu_group >= 0)

@@ -53,7 +53,7 @@ static void add_function(struct cli_table *t, const struct pdma_function *f)
 	bool redirects = f->acs == PDMA_ON && (f->acs_control & (PDMA_ACS_REQUEST_REDIRECT |
 								 PDMA_ACS_COMPLETION_REDIRECT |
 								 PDMA_ACS_EGRESS_CONTROL));
-	int bar = cli_largest_bar(f);
+	int bar = pdma_function_largest_bar(f);
 	char text[64];
 
 	cli_table_cell(t, CLI_PLAIN, "%s", f->bdf);

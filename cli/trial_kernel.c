@@ -102,13 +102,13 @@ static void ask_by_registering(const struct cli_path *path, struct cli_kernel *k
 {
 	struct pdma_function a = cli_function(path->machine, path->initiator);
 	struct pdma_function b = cli_function(path->machine, path->target.function);
-	int bar = path->target.bar < 0 ? cli_largest_bar(&b) : path->target.bar;
+	int bar = path->target.bar < 0 ? pdma_function_largest_bar(&b) : path->target.bar;
 	char uri[80];
 
 	if (a.role != PDMA_ROLE_NIC || !a.name[0]) {
 		SAY(k->how, "not asked: %s is no RDMA device, and module peerdma is not loaded",
 		    a.bdf);
-	} else if (!strcmp(b.driver, "vfio-pci") && bar >= 0) {
+	} else if (b.is_vfio && bar >= 0) {
 		SAY(uri, "vfio:%s/bar%d+0x%llx:%u", b.bdf, bar,
 		    (unsigned long long)path->target.off, TRY_LEN);
 		try_region(path, uri, a.name, k);
@@ -116,7 +116,7 @@ static void ask_by_registering(const struct cli_path *path, struct cli_kernel *k
 		SAY(uri, "cmb:%s+0:%u", b.bdf, TRY_LEN);
 		try_region(path, uri, a.name, k);
 	} else {
-		SAY(k->how, "not asked: %s is not under vfio-pci, and module peerdma not loaded",
+		SAY(k->how, "not asked: %s is not bound to vfio-pci or peerdma_vfio, and module peerdma not loaded",
 		    b.bdf);
 	}
 }

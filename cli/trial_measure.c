@@ -44,12 +44,12 @@ static uint64_t length_of(const struct cli_path *path, const struct pdma_bar *ba
 static bool target_uri(const struct cli_path *path, const struct pdma_function *f, char uri[96],
 		       struct bench *b)
 {
-	int bar = path->target.bar < 0 ? cli_largest_bar(f) : path->target.bar;
+	int bar = path->target.bar < 0 ? pdma_function_largest_bar(f) : path->target.bar;
 
 	if (bar < 0)
 		return false;
 	b->len = length_of(path, &f->bar[bar]);
-	if (!strcmp(f->driver, "vfio-pci"))
+	if (f->is_vfio)
 		snprintf(uri, 96, "vfio:%s/bar%d+0x%llx:0x%llx", f->bdf, bar,
 			 (unsigned long long)path->target.off, (unsigned long long)b->len);
 	else if (f->role == PDMA_ROLE_ACCELERATOR && !f->driver[0])
@@ -85,7 +85,7 @@ static bool open_own(const struct cli_path *path, const struct pdma_function *f,
 	if (f->role == PDMA_ROLE_NIC && f->name[0]) {
 		SAY(uri, "host:%llu", (unsigned long long)b->len);
 		b->options.engines = PDMA_ENGINE_NIC;
-	} else if (!strcmp(f->driver, "vfio-pci") ||
+	} else if (f->is_vfio ||
 		   (f->role == PDMA_ROLE_ACCELERATOR && !f->driver[0])) {
 		SAY(uri, "accel:%s+0:0x%llx", f->bdf, (unsigned long long)b->len);
 		b->options.engines = PDMA_ENGINE_ACCEL;

@@ -106,6 +106,7 @@ struct pdma_function {
 	unsigned width, max_width;
 	char power[16];		      /* "D0", "D3cold"; "" not known */
 	uint64_t p2pmem, p2pmem_free; /* memory its driver offers to peers in the kernel */
+	bool is_vfio;		      /* bound to a VFIO driver: programs can open it */
 };
 
 struct pdma_host {
@@ -159,6 +160,9 @@ PDMA_API int pdma_topo_host(const struct pdma_topo *topo, uint32_t index,
 
 /* "nic", "accelerator", "nvme", "root port", "switch up", "switch down", "bridge", "device". */
 PDMA_API const char *pdma_role_name(const struct pdma_function *function);
+
+/* Number of the largest memory BAR: where a device's memory is taken to be. -1: there is none. */
+PDMA_API int pdma_function_largest_bar(const struct pdma_function *function);
 
 /*
  * How an initiator takes memory of others in this kernel: "dma-buf, moving", "dma-buf, pinned",

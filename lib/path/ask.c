@@ -26,17 +26,6 @@ static int to_pci(const struct pdma_topo *topo, uint32_t index, struct peerdma_p
 	return 0;
 }
 
-static int largest_bar(const struct pdma_function *f)
-{
-	int best = -1;
-
-	for (int i = 0; i < PDMA_BARS; i++)
-		if (f->bar[i].is_mem && f->bar[i].len &&
-		    (best < 0 || f->bar[i].len > f->bar[best].len))
-			best = i;
-	return best;
-}
-
 static int ask(struct pdma_ctx *ctx, struct peerdma_path *path)
 {
 	int fd = pdmai_module_open(ctx), err = 0;
@@ -80,7 +69,7 @@ int pdma_path_ask(struct pdma_ctx *ctx, const struct pdma_topo *topo, uint32_t i
 	err = err ? err : to_pci(topo, target->function, &path.target, &b);
 	if (err)
 		return err;
-	bar = target->bar < 0 ? largest_bar(&b) : target->bar;
+	bar = target->bar < 0 ? pdma_function_largest_bar(&b) : target->bar;
 	if (bar < 0 || bar >= PDMA_BARS || target->off >= b.bar[bar].len)
 		return pdmai_fail(ENXIO, "%s has no such memory", b.bdf);
 	path.bar = (unsigned)bar;

@@ -126,17 +126,22 @@ static void probe_importers(struct pdmai_doctor *d)
 	}
 }
 
+static bool is_vfio(const struct pdma_function *f)
+{
+	return f->is_vfio;
+}
+
 static void probe_vfio_export(struct pdmai_doctor *d)
 {
-	uint32_t i = pdmai_driven_by(d->t, "vfio-pci");
+	uint32_t i = pdmai_first(d->t, is_vfio);
 	struct pdma_finding *f;
 
 	if (i == PDMAI_NONE || (d->t->options[PDMAI_OPT_VFIO_DMABUF] != PDMA_OFF &&
 				d->t->rules.version >= PDMAI_VERSION(6, 19)))
 		return;
 	f = pdmai_finding(d, PDMA_BROKEN, PDMA_CAUSE_NO_DMABUF, i);
-	PDMAI_SAY(f->what, "vfio-pci of Linux %s cannot export BARs as dma-buf",
-		  version_text(d->t));
+	PDMAI_SAY(f->what, "%s of Linux %s cannot export BARs as dma-buf",
+		  d->t->nodes[i].f.driver, version_text(d->t));
 	PDMAI_SAY(f->evidence, "%s",
 		  d->t->rules.version >= PDMAI_VERSION(6, 19) ?
 			  "CONFIG_VFIO_PCI_DMABUF is not set" :

@@ -36,12 +36,24 @@ void pdmai_role_find(struct pdma_function *f)
 {
 	bool in_user_space = pdmai_is_user_driver(f);
 
+	f->is_vfio = pdmai_is_vfio_driver(f->driver);
 	f->role = role_of(f);
 	if (f->role == PDMA_ROLE_PORT)
 		return;
 	f->is_importer = f->role != PDMA_ROLE_OTHER || in_user_space;
 	f->is_exporter =
 		has_memory(f) && (f->role == PDMA_ROLE_ACCELERATOR || f->p2pmem || in_user_space);
+}
+
+int pdma_function_largest_bar(const struct pdma_function *f)
+{
+	int best = -1;
+
+	for (int i = 0; i < PDMA_BARS; i++)
+		if (f->bar[i].is_mem && f->bar[i].len &&
+		    (best < 0 || f->bar[i].len > f->bar[best].len))
+			best = i;
+	return best;
 }
 
 const char *pdma_role_name(const struct pdma_function *f)

@@ -6,6 +6,7 @@
 #include "lib/path/config.h"
 #include "lib/path/rules.h"
 #include "lib/path/tree.h"
+#include "lib/sysfs/pci.h"
 #include "peerdma/path.h"
 
 #define PDMAI_NONE PDMA_NO_FUNCTION
@@ -125,8 +126,7 @@ static inline bool pdmai_is_bridge(const struct pdmai_node *node)
 
 static inline bool pdmai_is_user_driver(const struct pdma_function *f)
 {
-	return !__builtin_strcmp(f->driver, "vfio-pci") ||
-	       !__builtin_strncmp(f->driver, "uio", 3) ||
+	return pdmai_is_vfio_driver(f->driver) || !__builtin_strncmp(f->driver, "uio", 3) ||
 	       !__builtin_strncmp(f->driver, "igb_uio", 7);
 }
 

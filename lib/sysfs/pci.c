@@ -152,6 +152,11 @@ int pdmai_pci_driver(const char *root, const struct pdmai_bdf *bdf, char *buf, s
 	return ret;
 }
 
+bool pdmai_is_vfio_driver(const char *name)
+{
+	return !strcmp(name, "vfio-pci") || !strcmp(name, "peerdma_vfio");
+}
+
 int pdmai_pci_group(const char *root, const struct pdmai_bdf *bdf, unsigned *ret_group)
 {
 	char path[PDMAI_PATH_MAX], name[32], *end;

@@ -39,6 +39,9 @@ int pdmai_pci_bars(const char *root, const struct pdmai_bdf *bdf,
 /* Name of the bound driver, "" when there is none. Return: 0, -ENODEV. */
 int pdmai_pci_driver(const char *root, const struct pdmai_bdf *bdf, char *buf, size_t size);
 
+/* Is it the name of a VFIO driver, vfio-pci or one that has its interface? All ask here. */
+bool pdmai_is_vfio_driver(const char *name);
+
 /* Number of the IOMMU group. Return: 0, -ENOENT when it is in none, -ENODEV. */
 int pdmai_pci_group(const char *root, const struct pdmai_bdf *bdf, unsigned *ret_group);
 /* The group is one of VFIO's own making: no IOMMU guards anything. */

@@ -133,8 +133,8 @@ static int open_fd(struct pdmai_vfio *v, const struct pdmai_bdf *bdf, bool guard
 	ret = pdmai_pci_driver(v->root, bdf, driver, sizeof(driver));
 	if (ret)
 		return ret;
-	if (strcmp(driver, "vfio-pci") && strcmp(driver, "peerdma_vfio"))
-		return pdmai_fail(ENODEV, "%s is not bound to vfio-pci (%s)", bdf->text,
+	if (!pdmai_is_vfio_driver(driver))
+		return pdmai_fail(ENODEV, "%s is not bound to a VFIO driver (%s)", bdf->text,
 				  driver[0] ? driver : "no driver");
 	ret = pdmai_vfio_group_get(v, number, guarded, &group);
 	if (ret)
