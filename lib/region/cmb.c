@@ -2,7 +2,8 @@
 /*
  * cmb:BDF - the controller memory buffer of an NVMe drive. The kernel's nvme driver gives pieces of
  * it through sysfs: every mapping of p2pmem/allocate is a new one, with pages that O_DIRECT takes.
- * When vfio-pci has the drive, the registers tell in which BAR it lies.
+ * When a VFIO driver has the drive, or where there is no IOMMU none has, the registers tell in which
+ * BAR it lies.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -125,7 +126,7 @@ static int find_cmb(struct pdmai_dev *dev, int *ret_bar, uint64_t *ret_off, uint
 	return 0;
 }
 
-static int use_vfio(struct pdmai_backing *b, struct pdmai_device *d)
+static int use_bar(struct pdmai_backing *b, struct pdmai_device *d)
 {
 	uint64_t off = 0, len = 0;
 	int ret, bar = 0;
@@ -157,12 +158,12 @@ static int open_cmb(struct pdmai_backing *b, const struct pdmai_uri *uri,
 	ret = pdmai_pci_driver(b->ctx->sysfs, &uri->bdf, driver, sizeof(driver));
 	if (ret)
 		return ret;
-	if (strcmp(driver, "vfio-pci"))
+	if (driver[0] && !pdmai_is_vfio_driver(driver))
 		return open_p2pmem(b, uri);
-	ret = pdmai_device_get(b->ctx, &uri->bdf, false, &d);
+	ret = pdmai_device_get(b->ctx, &uri->bdf, true, &d);
 	if (ret)
 		return ret;
-	ret = use_vfio(b, d);
+	ret = use_bar(b, d);
 	if (ret)
 		pdmai_device_put(d);
 	return ret;

@@ -2,10 +2,12 @@
 /*
  * dm:DEVICE:LEN - memory of an RDMA NIC, allocated through a verbs context of the region's own. PDs
  * of that context register it natively; as a dma-buf it goes where libibverbs and the kernel export
- * it.
+ * it. Where the driver's library says where it has mapped the memory for the CPU (mlx5), that
+ * mapping can be given to an IOMMU.
  */
 #include <dlfcn.h>
 #include <errno.h>
+#include <infiniband/mlx5dv.h>
 #include <infiniband/verbs.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -21,6 +23,7 @@ typedef int export_fn(struct ibv_dm *dm);
 struct dm {
 	struct ibv_context *context;
 	struct ibv_dm *dm;
+	void *mapping;
 };
 
 static export_fn *find_export(void)
@@ -30,6 +33,32 @@ static export_fn *find_export(void)
 
 	memcpy(&fn, &symbol, sizeof(fn));
 	return fn;
+}
+
+/*
+ * Where the CPU has it, NULL where nobody tells. Of the library that libibverbs has loaded for the
+ * device, so there is none to load and none to depend on.
+ */
+static void *find_mapping(const struct dm *dm)
+{
+	void *lib = dlopen("libmlx5.so.1", RTLD_NOW | RTLD_NOLOAD);
+	bool (*is_mlx5)(struct ibv_device *device) = NULL;
+	int (*init_obj)(struct mlx5dv_obj *obj, uint64_t type) = NULL;
+	struct mlx5dv_dm out = { 0 };
+	struct mlx5dv_obj obj = { .dm = { .in = dm->dm, .out = &out } };
+	void *symbols[2];
+
+	if (!lib)
+		return NULL;
+	symbols[0] = dlsym(lib, "mlx5dv_is_supported");
+	symbols[1] = dlsym(lib, "mlx5dv_init_obj");
+	memcpy(&is_mlx5, &symbols[0], sizeof(is_mlx5));
+	memcpy(&init_obj, &symbols[1], sizeof(init_obj));
+	if (!is_mlx5 || !init_obj || !is_mlx5(dm->context->device) ||
+	    init_obj(&obj, MLX5DV_OBJ_DM))
+		out.buf = NULL;
+	dlclose(lib);
+	return out.buf;
 }
 
 static int open_device(const char *name, struct ibv_context **ret_context)
@@ -98,7 +127,10 @@ static int open_dm(struct pdmai_backing *b, const struct pdmai_uri *uri,
 		return ret;
 	}
 	b->len = uri->len;
-	b->flags = PDMA_REGION_DEVICE | (find_export() ? PDMA_REGION_DMABUF : 0);
+	dm->mapping = find_mapping(dm);
+	b->slow = true;
+	b->flags = PDMA_REGION_DEVICE | (find_export() ? PDMA_REGION_DMABUF : 0) |
+		   (dm->mapping ? PDMA_REGION_MAP : 0);
 	if (pdmai_attr_link(b->bdf, sizeof(b->bdf), "%s/class/infiniband/%s/device", b->ctx->sysfs,
 			    uri->name))
 		b->bdf[0] = 0;
@@ -149,6 +181,11 @@ static int io_dm(struct pdmai_backing *b, uint64_t off, void *buf, uint64_t len,
 	return err ? pdmai_fail_errno(err, "device memory can't be reached by the CPU") : 0;
 }
 
+static void *base_dm(struct pdmai_backing *b)
+{
+	return ((struct dm *)b->priv)->mapping;
+}
+
 static struct ibv_context *verbs_dm(struct pdmai_backing *b)
 {
 	return ((struct dm *)b->priv)->context;
@@ -170,6 +207,7 @@ static int reg_dm(struct pdmai_backing *b, uint64_t off, uint64_t len, struct ib
 const struct pdmai_kind_ops pdmai_kind_dm = {
 	.open = open_dm,
 	.close = close_dm,
+	.base = base_dm,
 	.dmabuf = dmabuf_dm,
 	.io = io_dm,
 	.verbs = verbs_dm,

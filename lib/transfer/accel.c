@@ -98,9 +98,18 @@ static int place_one(struct accel *a, struct side *s, unsigned i, char *vaddr)
 	return pdmai_fail(EOPNOTSUPP, "%s is out of the accelerator's reach", s->region->uri);
 }
 
-static bool is_ram(const struct pdma_region *r)
+/*
+ * Host memory, and device memory that only its own driver maps, if the IOMMU takes such a mapping:
+ * memory of a NIC it does, pages that a driver gives to peers it does not.
+ */
+static bool by_pointer(const struct pdma_region *r)
 {
-	return r->flags & PDMA_REGION_RAM && !(r->flags & PDMA_REGION_FILE);
+	if (r->flags & PDMA_REGION_FILE || !(r->flags & PDMA_REGION_MAP))
+		return false;
+	for (unsigned i = 0; i < r->n_pieces; i++)
+		if (!r->pieces[i].backing->device)
+			return true;
+	return false;
 }
 
 static int place_all(struct accel *a, struct side *s)
@@ -112,7 +121,7 @@ static int place_all(struct accel *a, struct side *s)
 	s->places = calloc(s->region->n_pieces, sizeof(*s->places));
 	if (!s->places)
 		return pdmai_fail(ENOMEM, "no memory for a transfer");
-	if (is_ram(s->region)) {
+	if (by_pointer(s->region)) {
 		ret = pdma_region_map(s->region, &vaddr);
 		s->mapped = !ret;
 	}
