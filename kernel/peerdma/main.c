@@ -93,4 +93,5 @@ module_exit(pdk_exit);
 
 MODULE_DESCRIPTION("Peer-to-peer DMA: what the kernel decides, and who uses which memory");
 MODULE_LICENSE("GPL");
+MODULE_VERSION(PEERDMA_VERSION);
 MODULE_IMPORT_NS("DMA_BUF");

@@ -166,8 +166,10 @@ static int check_range(struct pci_dev *target, const struct peerdma_path *path)
 	return 0;
 }
 
-/* In the order of their addresses, so that two queries the other way round do not wait for each
- * other. */
+/*
+ * In the order of their addresses, so that two queries the other way round do not wait for each
+ * other.
+ */
 static int lock_both(struct device *a, struct device *b)
 {
 	int ret;

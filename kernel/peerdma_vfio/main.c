@@ -261,3 +261,4 @@ module_pci_driver(pdv_driver);
 
 MODULE_DESCRIPTION("VFIO for PCI with device memory behind plain pointers");
 MODULE_LICENSE("GPL");
+MODULE_VERSION(PEERDMA_VERSION);

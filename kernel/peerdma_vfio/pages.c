@@ -128,8 +128,7 @@ static bool is_idle(struct pdv_bar *b)
 {
 	unsigned long i;
 
-	for_each_set_bit(i, b->touched, b->n_pages)
-	{
+	for_each_set_bit(i, b->touched, b->n_pages) {
 		if (page_ref_count(pfn_to_page(b->pfn + i)) != 1)
 			return false;
 		clear_bit(i, b->touched);

@@ -73,8 +73,9 @@ def build(tree: Path, release: str, source: Path, out: Path) -> None:
     """Make source/kernel into out, in its own mounts. What make says goes to our standard error."""
     out.mkdir(parents=True, exist_ok=True)
     args = [
-        "-C", f"/usr/src/linux-headers-{release}", "M=/peerdma/source/kernel", "MO=/peerdma/out",
-        f"-j{os.cpu_count() or 1}", "PEERDMA_TESTS=y", "modules",
+        "-C", "/peerdma/source/kernel", f"KDIR=/usr/src/linux-headers-{release}",
+        "MO=/peerdma/out", "--jobserver-style=pipe", f"-j{os.cpu_count() or 1}", "PEERDMA_TESTS=y",
+        "modules",
     ]  # fmt: skip
     script = ["sh", "-c", SCRIPT, "sh", str(tree), str(source), str(out), *args]
     env = {"PATH": os.environ.get("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"), "LC_ALL": "C"}

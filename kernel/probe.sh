@@ -1,0 +1,156 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# What the interfaces of this kernel are, found out by compiling. Kbuild runs it.
+#
+#   probe.sh OUTPUT "MODULE..." CC FLAG...
+#
+# OUTPUT gets a "#define PEERDMA_HAVE_..." for each optional interface that is there; compat.h makes
+# use of them. One that a module can't do without ends the build, with its name.
+set -u
+
+output=$1 modules=$2
+shift 2
+work=$(mktemp -d) || exit 1
+trap 'rm -rf "$work"' EXIT
+
+# ---- needed ----
+
+# name, which is a function below; module; since when it is there
+needed='
+dma_buf_invalidate       peerdma       7.2
+phys_vec_to_sgt          peerdma       7.2
+p2pdma_provider          peerdma       7.2
+vfio_get_dmabuf_phys     peerdma_vfio  7.2
+vfio_region_info_caps    peerdma_vfio  7.2
+insert_page_mkwrite      peerdma_vfio  6.18
+'
+
+dma_buf_invalidate() {
+	cat <<-'END'
+	#include <linux/dma-buf.h>
+	static void invalidate(struct dma_buf_attachment *attach) {}
+	const struct dma_buf_attach_ops probe_invalidate = { .invalidate_mappings = invalidate };
+	END
+}
+
+phys_vec_to_sgt() {
+	cat <<-'END'
+	#include <linux/dma-buf-mapping.h>
+	struct sg_table *(*const probe_sgt)(struct dma_buf_attachment *,
+		struct p2pdma_provider *, struct phys_vec *, size_t, size_t,
+		enum dma_data_direction) = dma_buf_phys_vec_to_sgt;
+	END
+}
+
+p2pdma_provider() {
+	cat <<-'END'
+	#include <linux/pci-p2pdma.h>
+	struct p2pdma_provider *(*const probe_provider)(struct pci_dev *, int) =
+		pcim_p2pdma_provider;
+	END
+}
+
+vfio_get_dmabuf_phys() {
+	cat <<-'END'
+	#include <linux/vfio_pci_core.h>
+	const struct vfio_pci_device_ops probe_phys = {
+		.get_dmabuf_phys = vfio_pci_core_get_dmabuf_phys,
+	};
+	END
+}
+
+vfio_region_info_caps() {
+	cat <<-'END'
+	#include <linux/vfio_pci_core.h>
+	const struct vfio_device_ops probe_caps = {
+		.get_region_info_caps = vfio_pci_ioctl_get_region_info,
+	};
+	END
+}
+
+insert_page_mkwrite() {
+	cat <<-'END'
+	#include <linux/mm.h>
+	vm_fault_t (*const probe_insert)(struct vm_fault *, struct page *, bool) =
+		vmf_insert_page_mkwrite;
+	END
+}
+
+# ---- there or not ----
+
+# New in 7.3; before, on-demand paging calls hmm_range_fault() for it.
+optional_HMM_RANGE_FAULT_UNLOCKED_TIMEOUT() {
+	cat <<-'END'
+	#include <linux/hmm.h>
+	int (*const probe_hmm)(struct hmm_range *, unsigned long) =
+		hmm_range_fault_unlocked_timeout;
+	END
+}
+
+# New in 7.3: the device says itself that it has no IOMMU.
+optional_VFIO_DEVICE_NOIOMMU() {
+	cat <<-'END'
+	#include <linux/vfio.h>
+	bool probe_noiommu(struct vfio_device *vdev);
+	bool probe_noiommu(struct vfio_device *vdev)
+	{
+		return vdev->noiommu;
+	}
+	END
+}
+
+optional='HMM_RANGE_FAULT_UNLOCKED_TIMEOUT VFIO_DEVICE_NOIOMMU'
+
+# ---- compiling ----
+
+# NAME COMPILER FLAG...: whether $work/NAME.c compiles.
+compiles() {
+	name=$1
+	shift
+	"$@" -w -c -o "$work/$name.o" "$work/$name.c" >"$work/$name.log" 2>&1
+}
+
+needed_names() {
+	echo "$needed" | while read -r name module _; do
+		case " $modules " in *" ${module:-none} "*) echo "$name" ;; esac
+	done
+}
+
+# One compilation where all is well, which is nearly always.
+check_needed() {
+	for name in $(needed_names); do $name; done >"$work/all.c"
+	compiles all "$@" && return
+	lacking=
+	for name in $(needed_names); do
+		$name >"$work/$name.c"
+		compiles "$name" "$@" || lacking="$lacking $name"
+	done
+	tell_lacking "$lacking"
+	return 1
+}
+
+tell_lacking() { # NAMES
+	for name in $1; do
+		since=$(echo "$needed" | sed -n "s/^$name .* //p")
+		echo "peerdma: this kernel's $name is not what the modules know (Linux $since)"
+		sed 's/^/    /' "$work/$name.log" | head -n 5
+	done >&2
+	if [ -z "$1" ]; then
+		echo 'peerdma: the compiler fails on the headers of this kernel:'
+		head -n 20 "$work/all.log"
+	fi >&2
+}
+
+main() {
+	check_needed "$@" || exit 1
+	for name in $optional; do
+		"optional_$name" >"$work/$name.c"
+		if compiles "$name" "$@"; then
+			echo "#define PEERDMA_HAVE_$name 1"
+		fi
+	done >"$work/probed.h"
+	mv "$work/probed.h" "$output"
+}
+
+main "$@"
