@@ -160,8 +160,12 @@ static int pointer_refused(const struct pdma_mr *mr, int err)
 	const char *uri = mr->region->uri;
 
 	switch (err) {
-	case EFAULT:
 	case EREMOTEIO:
+		return pdmai_fail(err,
+				  "the kernel does not pin device memory such as %s for as long as "
+				  "an MR lives: use on-demand paging (odp) or its dma-buf",
+				  uri);
+	case EFAULT:
 		return pdmai_fail(
 			err, "the kernel does not pin %s: its mapping has no pages for that", uri);
 	case ENOMEM:
