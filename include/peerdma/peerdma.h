@@ -5,6 +5,7 @@
 
 #include <peerdma/context.h>
 #include <peerdma/event.h>
+#include <peerdma/nvme.h>
 #include <peerdma/path.h>
 #include <peerdma/pins.h>
 #include <peerdma/region.h>

@@ -29,6 +29,7 @@ struct pdmai_device {
 	/* What the kernel tells: give it back, it failed. fd is -1 where it does not. */
 	struct pdmai_event_source wanted, failed;
 	struct pdmai_accel *accel; /* since somebody asked */
+	struct pdma_nvme *nvme;	   /* the same, lib/nvme */
 	/*
 	 * Users of a ring hold it for reading while they submit and wait, without the context's
 	 * lock; setting rings up and resetting hold it for writing, with that lock.

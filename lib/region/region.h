@@ -121,6 +121,9 @@ struct pdma_region {
 	struct pdmai_event event_revoked, event_wanted, event_failed;
 	LIST_HEAD(, pdmai_region_link) children, parents;
 	LIST_HEAD(, pdma_mr) mrs;
+	/* Of whoever else uses it: called once, with the context's lock, at its revoke. */
+	void (*on_revoke)(struct pdma_region *r);
+	void *on_revoke_arg;
 
 	/*
 	 * CPU mapping. Readers of its memory hold access for reading, a revoke takes it for writing

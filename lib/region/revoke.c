@@ -41,6 +41,8 @@ int pdmai_region_revoke(struct pdma_region *r, int err, const char *why)
 		__atomic_store_n(&r->revoked, true, __ATOMIC_RELEASE);
 		pdmai_region_pull_map(r);
 		pthread_rwlock_unlock(&r->access);
+		if (r->on_revoke)
+			r->on_revoke(r);
 		tell(r, &r->event_revoked, PDMA_EVENT_REGION_REVOKED, err, why);
 	}
 	/* Also again: an MR that was bound to a window then may be free now. */
