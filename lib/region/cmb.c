@@ -112,7 +112,9 @@ static int find_cmb(struct pdmai_dev *dev, int *ret_bar, uint64_t *ret_off, uint
 		return ret;
 	if (dev->bars[0].len < NVME_CMBMSC + 8)
 		return pdmai_fail(ENODEV, "%s is no NVMe controller", dev->bdf.text);
-	if (pdmai_dev_read64(dev, 0, NVME_CAP) & NVME_CAP_CMBS)
+	/* Written once: it would switch off what an owner of the controller switched on beside. */
+	if (pdmai_dev_read64(dev, 0, NVME_CAP) & NVME_CAP_CMBS &&
+	    !(pdmai_dev_read32(dev, 0, NVME_CMBMSC) & NVME_CMBMSC_CRE))
 		pdmai_dev_write32(dev, 0, NVME_CMBMSC, NVME_CMBMSC_CRE);
 	loc = pdmai_dev_read32(dev, 0, NVME_CMBLOC);
 	size = pdmai_dev_read32(dev, 0, NVME_CMBSZ);
