@@ -45,7 +45,7 @@ struct peerdma_provider_info {
 /* Return: the provider, or -EINVAL (no name or function), -ENOMEM. */
 struct peerdma_provider *peerdma_provider_register(const struct peerdma_provider_info *info);
 /*
- * No callback runs afterwards. What is still charged stays visible, marked, until it is uncharged,
+ * No callback runs afterwards; the caller holds no lock that a callback takes. What is still charged stays visible, marked, until it is uncharged,
  * and must still be uncharged. NULL is taken.
  */
 void peerdma_provider_unregister(struct peerdma_provider *p);
@@ -57,7 +57,7 @@ void peerdma_provider_unregister(struct peerdma_provider *p);
 void peerdma_provider_revoke_begin(struct peerdma_provider *p);
 void peerdma_provider_revoke_end(struct peerdma_provider *p, int result);
 
-/* The caller cannot be refused: no limit counts, and memory for the account is waited for. */
+/* The caller cannot be refused: no limit counts, memory is waited for, a valid one succeeds. */
 #define PEERDMA_CHARGE_FORCE (1u << 0)
 /* It ends when the exporter wants, without help of the owner. */
 #define PEERDMA_CHARGE_REVOCABLE (1u << 1)

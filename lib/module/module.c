@@ -13,7 +13,7 @@
 #include "uapi/peerdma/ioctl.h"
 
 #define DEVICE	     "/dev/peerdma"
-#define ROWS_AT_ONCE 256u
+#define ROWS_AT_ONCE 256u /* at least; the kernel counts all rows each time */
 
 int pdmai_module_open(struct pdma_ctx *ctx)
 {
@@ -34,13 +34,11 @@ struct rows {
 	size_t n, room, size;
 };
 
-static int make_room(struct rows *rows)
+static int make_room(struct rows *rows, uint64_t n)
 {
-	size_t room = rows->room + ROWS_AT_ONCE;
+	size_t room = rows->n + (n < UINT32_MAX / 2 ? n : UINT32_MAX / 2);
 	char *data;
 
-	if (rows->room - rows->n >= ROWS_AT_ONCE)
-		return 0;
 	data = reallocarray(rows->data, room, rows->size);
 	if (!data)
 		return pdmai_fail(ENOMEM, "out of memory");
@@ -52,15 +50,16 @@ static int make_room(struct rows *rows)
 static int list_all(int fd, unsigned long request, uint32_t scope, struct rows *rows)
 {
 	struct peerdma_list list = { .size = sizeof(list) };
+	uint64_t want = ROWS_AT_ONCE;
 	int err;
 
 	do {
-		err = make_room(rows);
+		err = make_room(rows, want);
 		if (err)
 			return err;
 		list.rows = (uintptr_t)(rows->data + rows->n * rows->size);
 		list.row_size = (uint32_t)rows->size;
-		list.n_rows = ROWS_AT_ONCE;
+		list.n_rows = (uint32_t)(rows->room - rows->n);
 		list.scope = scope;
 		list.n_total = 0;
 		if (ioctl(fd, request, &list))
@@ -68,6 +67,7 @@ static int list_all(int fd, unsigned long request, uint32_t scope, struct rows *
 				       pdmai_fail(EOPNOTSUPP, "the module peerdma is too old") :
 				       pdmai_fail_errno(errno, "the kernel does not answer");
 		rows->n += list.n_rows;
+		want = list.n_total - list.n_rows + ROWS_AT_ONCE;
 	} while (list.cursor);
 	return 0;
 }

@@ -89,6 +89,8 @@ def check_completion(names: list[str]) -> None:
     expect("offered commands", sorted(complete(script, "")),
            sorted([*names, "--help", "--version"]))
     expect("offered colours", complete(script, "list", "--color", "a"), ["auto", "always"])
+    expect("what limit offers", complete(script, "limit", "s"), ["show", "set"])
+    expect("offered users", complete(script, "limit", "set", "--user", "roo"), ["root"])
     for command in names:
         expect(f"offered options of {command}", set(complete(script, command, "--")),
                options(command))
