@@ -47,6 +47,7 @@ struct test_object {
 	struct peerdma_provider *provider;
 	struct peerdma_pin *pin;
 	unsigned int refs; /* of the pin */
+	bool is_holder;	   /* some held_by may be this pin */
 	struct mutex mutex;
 	u64 held_bytes;
 	struct test_object *held_by;
@@ -185,7 +186,8 @@ static int uncharge(struct test_file *f, u32 handle)
 		return -ENOENT;
 	pin = o->pin;
 	if (!--o->refs) {
-		forget_holder(f, o);
+		if (o->is_holder)
+			forget_holder(f, o);
 		xa_erase(&f->objects, handle);
 		kfree(o);
 	}
@@ -214,6 +216,8 @@ static int set_held(struct test_file *f, const struct test_request *r)
 	mutex_lock(&o->mutex);
 	o->held_bytes = r->bytes;
 	o->held_by = by;
+	if (by)
+		by->is_holder = true;
 	mutex_unlock(&o->mutex);
 	return 0;
 }
