@@ -61,7 +61,6 @@ static void serve_one(struct pdma_nvme *nvme, struct pdma_region *data, struct r
 		if (c == 'r' && !pdma_nvme_revoke(queue, NULL))
 			puts("revoked"), fflush(stdout);
 	pdma_nvme_queue_destroy(queue);
-	rdma_disconnect(id);
 	rdma_destroy_ep(id);
 }
 
@@ -126,7 +125,6 @@ static int put(char **argv)
 	       (unsigned long long)write.lba);
 	pdma_nvme_remote_destroy(remote);
 	ibv_dereg_mr(mr);
-	rdma_disconnect(id);
 	rdma_destroy_ep(id);
 	return 0;
 }

@@ -30,6 +30,7 @@ GIVE_BACK = (
 )
 MIB = 1 << 20
 BLOCK = 512
+MANAGEMENT = 4096
 
 
 class Owner:
@@ -84,7 +85,9 @@ def committed() -> None:
     for device in before:
         for way in ("read", "write"):
             moved = after[device]["host"][way] - before[device]["host"][way]
-            assert moved == 0, f"{device}: {moved} bytes of data {way} host memory of node b"
+            # Datagrams of the connection manager go to host memory, and nothing else.
+            most = MANAGEMENT if device == "b/nic0" else 0
+            assert moved <= most, f"{device}: {moved} bytes of data {way} host memory of node b"
     disk = after["b/disk0"]["own"]["read"] - before["b/disk0"]["own"]["read"]
     assert disk == len(data), f"the drive read {disk} bytes of data from its buffer"
     to_disk = after["b/nic0"]["peer_switch"]["write"] - before["b/nic0"]["peer_switch"]["write"]
