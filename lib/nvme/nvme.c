@@ -39,11 +39,12 @@ static int wait_status(struct pdmai_nvme *n, uint32_t mask, uint32_t value, cons
 
 		if (now == UINT32_MAX)
 			return gone(n);
-		if ((now & mask) == value)
-			return 0;
+		/* Also beside RDY. */
 		if (value && now & NVME_CSTS_CFS)
 			return pdmai_fail(EIO, "%s reports a fatal status (CSTS.CFS)",
 					  n->dev->bdf.text);
+		if ((now & mask) == value)
+			return 0;
 		if (late)
 			return pdmai_fail(ETIMEDOUT, "%s does not %s within %u ms (CSTS 0x%x)",
 					  n->dev->bdf.text, what, n->info.timeout_ms, now);
