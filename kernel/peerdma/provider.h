@@ -45,8 +45,8 @@ struct peerdma_provider_info {
 /* Return: the provider, or -EINVAL (no name or function), -ENOMEM. */
 struct peerdma_provider *peerdma_provider_register(const struct peerdma_provider_info *info);
 /*
- * No callback runs afterwards; the caller holds no lock that a callback takes. What is still charged stays visible, marked, until it is uncharged,
- * and must still be uncharged. NULL is taken.
+ * No callback runs afterwards; the caller holds no lock that a callback takes. What is still
+ * charged stays visible, marked, until it is uncharged, and must still be uncharged. NULL is taken.
  */
 void peerdma_provider_unregister(struct peerdma_provider *p);
 
