@@ -17,6 +17,7 @@ from pathlib import Path
 
 BUILD = os.environ["PEERDMA_BUILD"]
 CONTROL = "/dev/peerdma-control"
+DISK = "/dev/nvme0n1"
 LOCK = "/run/peerdma-control.lock"
 TOPOLOGY = os.environ["PEERDMA_TOPOLOGY"]
 IOMMU = os.environ["PEERDMA_IOMMU"] == "1"
@@ -30,6 +31,14 @@ PEERS = ("peer_switch", "peer_bridge", "peer_qemu")
 # Where the fabric counts what moved by a way that the prediction names. A mapping made by the
 # IOMMU goes up to the host bridge in any case.
 ROUTE = "peer_switch" if TOPOLOGY.startswith("switch") else "peer_bridge"
+
+# What is planted where the disk reaches a peer, and what that is called.
+FAULTS = (
+    ("dma.peer.write", "drop", "silent-corruption"),
+    ("dma.peer.write", "corrupt", "silent-corruption"),
+    ("dma.peer.read", "drop", "writes-only"),
+    ("dma.peer.read", "corrupt", "writes-only"),
+)
 
 Pair = tuple[str, str]
 
@@ -82,16 +91,26 @@ class Found:
         return both.pop() if len(both) == 1 else f"{self.measured['write']}/{self.measured['read']}"
 
 
-def moved(device: str) -> dict[str, int]:
-    """Payload bytes by way. Asked for by hand: starting a program for it takes longer than a trial."""
-    name = f"{os.environ.get('NODE', 'a')}/{device}"
+def control(cmd: str, **more: object) -> dict:
+    """By hand: starting a program for it takes longer than a trial."""
     with open(LOCK, "w", encoding="ascii") as lock, open(CONTROL, "r+b", buffering=0) as port:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        port.write(json.dumps({"cmd": "counters", "device": name}).encode() + b"\n")
+        port.write(json.dumps({"cmd": cmd, **more}).encode() + b"\n")
         line = b""
         while not line.endswith(b"\n"):
             line += port.read(65536)
-    data = json.loads(line)["counters"][name]["dma"]["data"]
+    answer = json.loads(line)
+    assert answer["ok"], f"{cmd}: {answer}"
+    return answer
+
+
+def model(name: str) -> str:
+    return f"{os.environ.get('NODE', 'a')}/{name}"
+
+
+def moved(name: str) -> dict[str, int]:
+    """Payload bytes by way."""
+    data = control("counters", device=model(name))["counters"][model(name)]["dma"]["data"]
     return {peer: sum(data[peer][way]["bytes"] for way in ("read", "write")) for peer in PEERS}
 
 
@@ -165,12 +184,29 @@ def excuse(pair: Pair, found: Found, why: str) -> None:
     assert found.status in (None, 10, 20) if REFUSED else not found.status, found.status
 
 
+def put_data_on_disk() -> bytes:
+    """Zeroes would hide a part of what goes wrong."""
+    data = os.urandom(1 << 20)
+    with open(DISK, "r+b", buffering=0) as disk:
+        assert disk.write(data) == len(data)
+        os.fsync(disk.fileno())
+    return data
+
+
+def disk_is_changed(data: bytes) -> str | None:
+    with open(DISK, "rb", buffering=0) as disk:
+        os.posix_fadvise(disk.fileno(), 0, len(data), os.POSIX_FADV_DONTNEED)
+        return None if disk.read(len(data)) == data else "its first MiB is not what it was"
+
+
 class Matrix:
     """One test a pair."""
 
     def __init__(self) -> None:
         self.found: dict[Pair, Found] = {}
         self.wrong: dict[Pair, str] = {}
+        self.faulty: dict[tuple[str, str], str] = {}
+        self.changed: str | None = None
 
     def look(self, pair: Pair, reasons: dict[Pair, str]) -> None:
         """Both directions. One with a reason must not be measured, the other must."""
@@ -197,6 +233,22 @@ class Matrix:
         except (AssertionError, KeyError) as error:
             self.wrong.setdefault(pair, f"{type(error).__name__}: {error}")
 
+    def faults(self) -> None:
+        """What the disk loses on its way is told, with the first bad byte."""
+        for point, action, cause in FAULTS:
+            fault = {"device": model("disk0"), "point": point}
+            control("fault", **fault, action=action, count=0)
+            try:
+                found, _ = check(("disk0", "acc0"))
+                assert found.status == 10, found.status
+                assert found.predicted["answer"] == "yes" and not found.agrees, found.final
+                assert found.final["cause"] == cause, found.final
+                assert found.measured["first_bad"] == 0, found.measured
+            except (AssertionError, KeyError, OSError, subprocess.SubprocessError) as error:
+                self.faulty[point, action] = f"{type(error).__name__}: {error}"
+            finally:
+                control("fault", **fault, action="none")
+
     def show(self) -> None:
         print(f"# {'pair':14}{'predicted':28}{'the kernel':12}measured")
         for pair, found in self.found.items():
@@ -206,13 +258,17 @@ class Matrix:
 
     def report(self) -> int:
         self.show()
-        print(f"1..{len(PAIRS)}")
-        for number, pair in enumerate(PAIRS, 1):
-            bad = self.wrong.get(pair)
-            print(f"{'not ok' if bad else 'ok'} {number} - {' to '.join(pair)}")
+        tests = [(" to ".join(pair), self.wrong.get(pair)) for pair in PAIRS]
+        tests.append(("the disk has what it had", self.changed))
+        if not REFUSED:
+            tests += [(f"disk0: {action} {point}", self.faulty.get((point, action)))
+                      for point, action, _ in FAULTS]
+        print(f"1..{len(tests)}")
+        for number, (name, bad) in enumerate(tests, 1):
+            print(f"{'not ok' if bad else 'ok'} {number} - {name}")
             if bad:
                 print(f"# {bad}")
-        return 1 if self.wrong else 0
+        return 1 if any(bad for _, bad in tests) else 0
 
 
 def with_bare_accelerators(matrix: Matrix) -> None:
@@ -234,6 +290,7 @@ def with_programs_drive(matrix: Matrix) -> None:
 
 def main() -> int:
     matrix = Matrix()
+    data = put_data_on_disk()
     if not IOMMU:
         for name in ACCELERATORS:
             unbind(name)
@@ -249,6 +306,9 @@ def main() -> int:
     for pair in itertools.combinations(NAMES, 2):
         ways = (pair, (pair[1], pair[0]))
         matrix.look(pair, {way: why for way in ways if (why := reason(way))})
+    if not REFUSED:
+        matrix.faults()
+    matrix.changed = disk_is_changed(data)
     with_programs_drive(matrix)
     return matrix.report()
 
