@@ -42,8 +42,8 @@ static export_fn *find_export(void)
 static void *find_mapping(const struct dm *dm)
 {
 	void *lib = dlopen("libmlx5.so.1", RTLD_NOW | RTLD_NOLOAD);
-	bool (*is_mlx5)(struct ibv_device *device) = NULL;
-	int (*init_obj)(struct mlx5dv_obj *obj, uint64_t type) = NULL;
+	bool (*is_mlx5)(struct ibv_device * device) = NULL;
+	int (*init_obj)(struct mlx5dv_obj * obj, uint64_t type) = NULL;
 	struct mlx5dv_dm out = { 0 };
 	struct mlx5dv_obj obj = { .dm = { .in = dm->dm, .out = &out } };
 	void *symbols[2];
@@ -54,8 +54,7 @@ static void *find_mapping(const struct dm *dm)
 	symbols[1] = dlsym(lib, "mlx5dv_init_obj");
 	memcpy(&is_mlx5, &symbols[0], sizeof(is_mlx5));
 	memcpy(&init_obj, &symbols[1], sizeof(init_obj));
-	if (!is_mlx5 || !init_obj || !is_mlx5(dm->context->device) ||
-	    init_obj(&obj, MLX5DV_OBJ_DM))
+	if (!is_mlx5 || !init_obj || !is_mlx5(dm->context->device) || init_obj(&obj, MLX5DV_OBJ_DM))
 		out.buf = NULL;
 	dlclose(lib);
 	return out.buf;
