@@ -47,7 +47,7 @@ test:
 	@scripts/test.sh
 
 check:
-	@scripts/deps.sh test
+	@scripts/deps.sh test lab
 	@scripts/check.sh
 
 format:

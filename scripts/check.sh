@@ -32,6 +32,7 @@ spelling    codespell
 docs        reStructuredText has no error, relative links in Markdown lead somewhere
 gcc         all builds with gcc without a warning
 clang       all builds with clang without a warning
+kernel      the modules: gcc with W=1, clang, sparse, checkpatch (kernel/check.sh)
 names       symbols with external linkage carry the prefix of their folder
 '
 
@@ -356,6 +357,15 @@ build_with() { # COMPILER DIRECTORY
 
 rule_gcc() { build_with gcc "$build"; }
 rule_clang() { build_with clang "$build/clang"; }
+
+# In a tree of its own that has the tools and the headers; made once, in the cache.
+rule_kernel() {
+	local log
+	[ -f kernel/check.sh ] || return
+	need mmdebstrap || return
+	log=$(PEERDMA_BUILD=$build lab/peerdma-lab kbuild --check 2>&1) ||
+		echo "$log" | grep -v '^kbuild: '
+}
 
 # folder: prefixes as an extended regular expression.
 prefixes='

@@ -137,6 +137,7 @@ static int start(struct file *file, struct pdk_reader *r)
 		ret = -EUSERS;
 	if (!ret) {
 		list_add_tail(&r->entry, &readers);
+		/* Whoever sees the reader sees it whole: read and poll take no lock for it. */
 		smp_store_release(&file->private_data, r);
 	}
 	spin_unlock(&lock);
@@ -237,6 +238,7 @@ static bool is_empty(struct pdk_reader *r)
 
 ssize_t pdk_events_read(struct file *file, char __user *buf, size_t len, loff_t *pos)
 {
+	/* Of the same file, by its first ioctl, perhaps in another thread. */
 	struct pdk_reader *r = smp_load_acquire(&file->private_data);
 	ssize_t n;
 
@@ -258,6 +260,7 @@ ssize_t pdk_events_read(struct file *file, char __user *buf, size_t len, loff_t 
 
 __poll_t pdk_events_poll(struct file *file, struct poll_table_struct *wait)
 {
+	/* Of the same file, by its first ioctl, perhaps in another thread. */
 	struct pdk_reader *r = smp_load_acquire(&file->private_data);
 
 	if (!r)

@@ -166,8 +166,7 @@ static void forget_holder(struct test_file *f, struct test_object *pin)
 	struct test_object *o;
 	unsigned long handle;
 
-	xa_for_each(&f->objects, handle, o)
-	{
+	xa_for_each(&f->objects, handle, o) {
 		if (o->pin)
 			continue;
 		mutex_lock(&o->mutex);
@@ -296,9 +295,12 @@ static int test_release(struct inode *inode, struct file *file)
 	struct test_object *o;
 	unsigned long handle;
 
-	xa_for_each(&f->objects, handle, o) if (!o->pin) remove(f, handle);
-	xa_for_each(&f->objects, handle, o) for (unsigned int n = o->refs; n; n--)
-		uncharge(f, handle);
+	xa_for_each(&f->objects, handle, o)
+		if (!o->pin)
+			remove(f, handle);
+	xa_for_each(&f->objects, handle, o)
+		for (unsigned int n = o->refs; n; n--)
+			uncharge(f, handle);
 	xa_destroy(&f->objects);
 	kfree(f);
 	return 0;

@@ -125,8 +125,11 @@ def cmd_image(args: argparse.Namespace) -> int:
 def cmd_kbuild(args: argparse.Namespace) -> int:
     cache, build = paths.cache_dir(args.cache), paths.build_dir(args.build)
     release = setup.get_image(args).release
-    tree = kbuild.ensure(cache, recipe.load_recipe(), release, args.mirror)
-    kbuild.build(tree, release, paths.SOURCE, build / "kernel")
+    tree = kbuild.ensure(cache, recipe.load_recipe(), release, args.mirror, args.check)
+    if args.check:
+        kbuild.check(tree, release, paths.SOURCE, build / "kernel-check")
+    else:
+        kbuild.build(tree, release, paths.SOURCE, build / "kernel")
     return 0
 
 

@@ -210,6 +210,8 @@ class Builder:
         p = self.command("kbuild", "build the kernel modules for the image's kernel")
         _add(p, IMAGE)
         p.add_argument("--build", metavar="DIR", help="build directory, modules go to DIR/kernel")
+        text = "run compilers and checkers over them instead (kernel/check.sh)"
+        p.add_argument("--check", action="store_true", help=text)
 
     def run(self) -> None:
         p = self.command("run", "boot a lab and run a command in it")
