@@ -3,7 +3,7 @@
  * A drive of one machine, used by another: data, command, doorbell and completion go over RDMA, no
  * code runs for it on the owner's side (docs/howto-nvme-remote-commit.md).
  *   nvme_commit serve ADDRESS PORT BDF        owner: the drive is bound to vfio-pci; ends with EOF
- *   nvme_commit put ADDRESS PORT LBA < DATA   the other machine; data in whole blocks, at most 1 MiB
+ *   nvme_commit put ADDRESS PORT LBA < DATA   the other machine; whole blocks, 1 MiB at most
  */
 #include <peerdma/peerdma.h>
 #include <rdma/rdma_cma.h>
