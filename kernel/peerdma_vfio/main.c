@@ -27,6 +27,8 @@ static int pdv_init(struct vfio_device *vdev)
 	struct pdv_device *d = to_pdv(vdev);
 
 	init_rwsem(&d->lock);
+	mutex_init(&d->exports_lock);
+	INIT_LIST_HEAD(&d->exports);
 	d->revoked = 1; /* closed */
 	d->unsafe = !pdv_is_guarded(to_pci_dev(vdev->dev));
 	d->core.nointxmask = nointxmask;
@@ -73,6 +75,7 @@ static void pdv_close(struct vfio_device *vdev)
 	pdv_revoke(d);
 	if (pdv_wait_idle(d, false))
 		pci_warn(d->core.pdev, "closed while memory is held by transfers under way\n");
+	pdv_exports_end(d);
 	vfio_pci_core_close_device(vdev);
 }
 
@@ -105,6 +108,8 @@ static int pdv_feature(struct vfio_device *vdev, u32 flags, void __user *arg, si
 	struct pdv_device *d = to_pdv(vdev);
 	int ret;
 
+	if ((flags & VFIO_DEVICE_FEATURE_MASK) == VFIO_DEVICE_FEATURE_DMA_BUF)
+		return pdv_export(d, flags, arg, argsz);
 	if (!feature_revokes(flags))
 		return vfio_pci_core_ioctl_feature(vdev, flags, arg, argsz);
 	ret = pdv_revoke_and_wait(d);
@@ -133,13 +138,13 @@ static ssize_t pdv_write(struct vfio_device *vdev, const char __user *buf, size_
 }
 
 /* All but the ways to use iommufd. */
-#define PDV_OPS                                                                             \
-	.name = "peerdma_vfio", .init = pdv_init, .release = pdv_release,                   \
-	.open_device = pdv_open, .close_device = pdv_close, .ioctl = pdv_ioctl,             \
-	.get_region_info_caps = vfio_pci_ioctl_get_region_info,                             \
-	.device_feature = pdv_feature, .read = vfio_pci_core_read, .write = pdv_write,      \
-	.mmap = vfio_pci_core_mmap, .request = vfio_pci_core_request,                       \
-	.match = vfio_pci_core_match, .match_token_uuid = vfio_pci_core_match_token_uuid
+#define PDV_OPS                                                                                    \
+	.name = "peerdma_vfio", .init = pdv_init, .release = pdv_release, .open_device = pdv_open, \
+	.close_device = pdv_close, .ioctl = pdv_ioctl,                                             \
+	.get_region_info_caps = vfio_pci_ioctl_get_region_info, .device_feature = pdv_feature,     \
+	.read = vfio_pci_core_read, .write = pdv_write, .mmap = vfio_pci_core_mmap,                \
+	.request = vfio_pci_core_request, .match = vfio_pci_core_match,                            \
+	.match_token_uuid = vfio_pci_core_match_token_uuid
 
 static const struct vfio_device_ops pdv_ops = {
 	PDV_OPS,

@@ -3,6 +3,8 @@
 #define PEERDMA_KERNEL_PEERDMA_VFIO_H
 
 #include <linux/kconfig.h>
+#include <linux/list.h>
+#include <linux/mutex.h>
 #include <linux/rwsem.h>
 #include <linux/types.h>
 #include <linux/vfio_pci_core.h>
@@ -34,8 +36,10 @@ struct pdv_device {
 	bool unsafe; /* no IOMMU guards memory from it */
 	/* Held for reading from the look at what follows until the page is in the page table. */
 	struct rw_semaphore lock;
-	unsigned int revoked; /* reasons why no page may be mapped; closed is one */
-	bool on;	      /* memory decode is known to be on */
+	unsigned int revoked;	   /* reasons why no page may be mapped; closed is one */
+	bool on;		   /* memory decode is known to be on */
+	struct mutex exports_lock; /* taken before reservation locks */
+	struct list_head exports;
 };
 
 static inline struct pdv_device *to_pdv(struct vfio_device *vdev)
@@ -79,6 +83,17 @@ int pdv_revoke_and_wait(struct pdv_device *d);
 bool pdv_is_on(struct pdv_device *d);
 /* A write of count bytes at pos of configuration space may take the memory away. */
 bool pdv_write_revokes(struct pdv_device *d, loff_t pos, size_t count);
+
+/* export.c: BARs as dma-bufs */
+
+/* VFIO_DEVICE_FEATURE_DMA_BUF. Return: as the request does. */
+int pdv_export(struct pdv_device *d, u32 flags, void __user *arg, size_t argsz);
+/* Of pdv_revoke(): unmap them from processors, and tell importers to let go. */
+void pdv_exports_revoke(struct pdv_device *d);
+/* No importer has one mapped. */
+bool pdv_exports_idle(struct pdv_device *d);
+/* The device is being closed, and they are revoked for ever. */
+void pdv_exports_end(struct pdv_device *d);
 
 /* unsafe.c: functions that no IOMMU guards */
 

@@ -55,6 +55,7 @@ void pdv_revoke(struct pdv_device *d)
 	d->on = false;
 	up_write(&d->lock);
 	zap(d);
+	pdv_exports_revoke(d);
 }
 
 void pdv_allow(struct pdv_device *d)
@@ -64,17 +65,22 @@ void pdv_allow(struct pdv_device *d)
 	up_write(&d->lock);
 }
 
+static bool is_idle(struct pdv_device *d)
+{
+	return pdv_pages_idle(d) && pdv_exports_idle(d);
+}
+
 int pdv_wait_idle(struct pdv_device *d, bool killable)
 {
 	unsigned long end = jiffies + msecs_to_jiffies(READ_ONCE(revoke_ms));
 	unsigned int us = 50;
 
 	/* Nothing in the kernel tells that a page has only one reference left. */
-	while (!pdv_pages_idle(d)) {
+	while (!is_idle(d)) {
 		if (killable && fatal_signal_pending(current))
 			return -EINTR;
 		if (time_after(jiffies, end))
-			return pdv_pages_idle(d) ? 0 : -ETIMEDOUT;
+			return is_idle(d) ? 0 : -ETIMEDOUT;
 		usleep_range(us, 2 * us);
 		us = min(2 * us, 2000u);
 	}

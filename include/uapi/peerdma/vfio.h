@@ -17,6 +17,12 @@
  * the mapping raises SIGBUS, and system calls that were given the pointer fail with EFAULT.
  * Afterwards the same mapping works again.
  *
+ * VFIO_DEVICE_FEATURE_DMA_BUF takes what vfio-pci takes and refuses what it refuses. The dma-buf
+ * can be mapped by mmap() besides (MAP_SHARED), for processors only: it shows the ranges one after
+ * the other. Touching it raises SIGBUS while the memory is away, and for ever once the device has
+ * been closed. Whatever takes the memory away tells importers to let go, and waits for them as for
+ * pages.
+ *
  * A function that no IOMMU guards is bound only if the module's parameter unsafe_no_iommu is set.
  * VFIO then takes DMA mappings, but the device does not see them: it uses addresses of the bus, and
  * whoever can program it can write to all memory.
@@ -30,7 +36,14 @@
  * EPERM	of binding in sysfs: no IOMMU guards the function and unsafe_no_iommu is not set.
  *		Opening the device: there is no IOMMU, and the caller lacks CAP_SYS_RAWIO
  * EINTR	the same requests, when the caller is being killed
- * EINVAL	mmap() beyond the region, or MAP_PRIVATE
+ * EINVAL	mmap() beyond the region or the dma-buf, or MAP_PRIVATE
+ *		VFIO_DEVICE_FEATURE_DMA_BUF: no ranges, flags, not GET, a range that is empty, not
+ *		of whole pages or not inside the BAR
+ * EOVERFLOW	VFIO_DEVICE_FEATURE_DMA_BUF: the end of a range is beyond 2^64
+ * ENODEV	VFIO_DEVICE_FEATURE_DMA_BUF: no such BAR
+ *		of importers: the memory is away, or the device has been closed
+ * EOPNOTSUPP	of importers: they can't reach peers, or can't be told to let go
+ * EFAULT	of read() and write() with O_DIRECT that are given the mapping of a dma-buf
  * EREMOTEIO	of others that are given the pointer: it can't be pinned for long, so
  *		ibv_reg_mr() without on-demand paging and fixed buffers of io_uring do not take it
  *
