@@ -13,11 +13,13 @@
 #include "models/nic/sig.h"
 #include "models/nic/tm.h"
 
-#define SLICE_BYTES (256u << 10)
-#define SLICE_WQES  64u
-#define WINDOW	    256 /* packets sent and not acknowledged */
-#define BUSY_NS	    20000u
-#define BUSY_MAX_NS 500000u
+#define SLICE_BYTES	     (256u << 10)
+#define SLICE_WQES	     64u
+#define WINDOW		     256 /* packets sent and not acknowledged */
+#define BUSY_NS		     20000u
+#define BUSY_MAX_NS	     500000u
+#define ERROR_POLL_NS	     1000000ull
+#define ERROR_POLL_DOUBLINGS 6
 
 /* One call of nic_req_run. */
 struct run {
@@ -623,6 +625,21 @@ static bool flush_locked(struct run *x)
 	return !r->flushed;
 }
 
+/*
+ * Posting a receive rings nothing, and one posted in error must complete, too: drivers wait for it
+ * when they drain a queue. So the doorbell record is looked at, less and less often.
+ */
+static void poll_in_error(struct nic_qp *qp)
+{
+	struct nic_req *r = &qp->req;
+
+	if (r->due_ns || qp->rq_kind != NIC_RQ_OWN || atomic_load(&qp->state) != NIC_QPS_ERR)
+		return;
+	r->due_ns = mdl_now_ns() + (ERROR_POLL_NS << r->error_polls);
+	if (r->error_polls < ERROR_POLL_DOUBLINGS)
+		r->error_polls++;
+}
+
 static void set_timer(struct nic_qp *qp)
 {
 	struct nic_req *r = &qp->req;
@@ -630,6 +647,7 @@ static void set_timer(struct nic_qp *qp)
 	r->due_ns = r->hold_ns ? r->hold_ns : r->ack_ns;
 	if (r->ack_ns && r->ack_ns < r->due_ns)
 		r->due_ns = r->ack_ns;
+	poll_in_error(qp);
 	nic_timer_set(qp);
 }
 
@@ -639,8 +657,12 @@ bool nic_req_run(struct nic_qp *qp)
 	bool more = false;
 	uint8_t s;
 
-	if ((qp->no_sq || !qp->buf.size) && !qp->rndv)
+	if ((qp->no_sq || !qp->buf.size) && !qp->rndv) {
+		pthread_mutex_lock(&qp->req.lock);
+		set_timer(qp);
+		pthread_mutex_unlock(&qp->req.lock);
 		return false;
+	}
 	x.qp = qp;
 	x.bytes = SLICE_BYTES;
 	x.wqes = SLICE_WQES;

@@ -46,8 +46,9 @@ struct nic_req {
 	uint64_t ack_ns;  /* acknowledge time-out; 0 = not running */
 	uint32_t backoff_ns;
 	uint8_t retries, rnr_tries;
-	uint32_t fault_token;	       /* waits for the guest to answer this page fault; 0 = none */
-	uint8_t fault_failed;	       /* answers "can't be resolved" in a row */
+	uint8_t error_polls;  /* looks at the receive queue in error so far, up to a limit */
+	uint32_t fault_token; /* waits for the guest to answer this page fault; 0 = none */
+	uint8_t fault_failed; /* answers "can't be resolved" in a row */
 	uint8_t fl_head, fl_n, fl_cur; /* oldest; how many; which of them is being sent */
 	struct nic_inflight fl[NIC_INFLIGHT];
 	/* What a fault point decided for the next packet, and for the next packet of an answer. */
