@@ -35,7 +35,8 @@ exec chroot "$tree" "$@"
 CHECKPATCH = """
 cd "$1/usr/src" && tar -xJf linux-source-*.tar.xz --occurrence=1 --wildcards \\
 	'linux-source-*/scripts/checkpatch.pl' 'linux-source-*/scripts/spelling.txt' \\
-	'linux-source-*/scripts/const_structs.checkpatch' && rm -f linux-source-*.tar.xz linux-*.patch*
+	'linux-source-*/scripts/const_structs.checkpatch' &&
+	rm -f linux-source-*.tar.xz linux-*.patch*
 """
 NEWEST = """
 name=$(chroot "$1" apt-cache pkgnames linux-headers- |
