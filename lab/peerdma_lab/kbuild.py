@@ -34,13 +34,13 @@ exec chroot "$tree" "$@"
 # For --check: checkpatch, of all the kernel's source, and the newest headers that there are.
 CHECKPATCH = """
 cd "$1/usr/src" && tar -xJf linux-source-*.tar.xz --occurrence=1 --wildcards \\
-	'linux-source-*/scripts/checkpatch.pl' 'linux-source-*/scripts/spelling.txt' \\
-	'linux-source-*/scripts/const_structs.checkpatch' &&
-	rm -f linux-source-*.tar.xz linux-*.patch*
+    'linux-source-*/scripts/checkpatch.pl' 'linux-source-*/scripts/spelling.txt' \\
+    'linux-source-*/scripts/const_structs.checkpatch' &&
+    rm -f linux-source-*.tar.xz linux-*.patch*
 """
 NEWEST = """
 name=$(chroot "$1" apt-cache pkgnames linux-headers- |
-	grep -xE 'linux-headers-[0-9.]+[+]deb[0-9]+-amd64' | sort -V | tail -n 1)
+    grep -xE 'linux-headers-[0-9.]+[+]deb[0-9]+-amd64' | sort -V | tail -n 1)
 chroot "$1" apt-get -qq -y --no-install-recommends install "$name"
 """
 
