@@ -222,8 +222,8 @@ static enum pdma_trial bad_status(struct trial *t, int status)
 	if (status == NVME_SC_BAD_OPCODE)
 		return not_run(t, t->drive.node, "has no Compare command");
 	snprintf(text, sizeof(text), "NVMe status 0x%x", status);
-	snprintf(t->bench->out->how, sizeof(t->bench->out->how), "Compare of %s: %s",
-		 t->drive.node, text);
+	snprintf(t->bench->out->how, sizeof(t->bench->out->how), "Compare of %s: %s", t->drive.node,
+		 text);
 	return PDMA_TRIAL_REFUSED;
 }
 

@@ -13,9 +13,9 @@
 
 #define MEASURE_LEN (256u << 10)
 /* Memory of a NIC is scarce. */
-#define NIC_LEN	    (64u << 10)
-#define PAGE	    4096u
-#define URI_LEN	    96
+#define NIC_LEN (64u << 10)
+#define PAGE	4096u
+#define URI_LEN 96
 
 void cli_trial_cannot(struct cli_trial_bench *b, const char *fmt, ...)
 {

@@ -140,8 +140,8 @@ static void probe_vfio_export(struct pdmai_doctor *d)
 				d->t->rules.version >= PDMAI_VERSION(6, 19)))
 		return;
 	f = pdmai_finding(d, PDMA_BROKEN, PDMA_CAUSE_NO_DMABUF, i);
-	PDMAI_SAY(f->what, "%s of Linux %s cannot export BARs as dma-buf",
-		  d->t->nodes[i].f.driver, version_text(d->t));
+	PDMAI_SAY(f->what, "%s of Linux %s cannot export BARs as dma-buf", d->t->nodes[i].f.driver,
+		  version_text(d->t));
 	PDMAI_SAY(f->evidence, "%s",
 		  d->t->rules.version >= PDMAI_VERSION(6, 19) ?
 			  "CONFIG_VFIO_PCI_DMABUF is not set" :

@@ -2,8 +2,8 @@
 /*
  * cmb:BDF - the controller memory buffer of an NVMe drive. The kernel's nvme driver gives pieces of
  * it through sysfs: every mapping of p2pmem/allocate is a new one, with pages that O_DIRECT takes.
- * When a VFIO driver has the drive, or where there is no IOMMU none has, the registers tell in which
- * BAR it lies.
+ * When a VFIO driver has the drive, or where there is no IOMMU none has, the registers tell in
+ * which BAR it lies.
  */
 #include <errno.h>
 #include <fcntl.h>
