@@ -14,7 +14,7 @@
 
 #define ROOM (1u << 20) /* of the buffer, for data */
 
-static void die(const char *what)
+static _Noreturn void die(const char *what)
 {
 	fprintf(stderr, "nvme_commit: %s: %s\n", what, pdma_error());
 	exit(1);
