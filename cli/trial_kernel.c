@@ -116,8 +116,7 @@ static void ask_by_registering(const struct cli_path *path, struct cli_kernel *k
 		SAY(uri, "cmb:%s+0:%u", b.bdf, TRY_LEN);
 		try_region(path, uri, a.name, k);
 	} else {
-		SAY(k->how,
-		    "not asked: %s is not bound to vfio-pci or peerdma_vfio, and module peerdma not loaded",
+		SAY(k->how, "not asked: %s has no VFIO driver, and module peerdma is not loaded",
 		    b.bdf);
 	}
 }
