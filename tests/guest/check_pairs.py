@@ -13,6 +13,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 BUILD = os.environ["PEERDMA_BUILD"]
@@ -27,6 +28,7 @@ SLOT = {name: os.environ[f"PEERDMA_SLOT_{name.upper()}"] for name in NAMES}
 PAIRS = list(itertools.permutations(NAMES, 2))
 ACCELERATORS = ("acc0", "acc1")
 PCI = Path("/sys/bus/pci")
+MIB = 1 << 20
 PEERS = ("peer_switch", "peer_bridge", "peer_qemu")
 # Where the fabric counts what moved by a way that the prediction names. A mapping made by the
 # IOMMU goes up to the host bridge in any case.
@@ -139,12 +141,16 @@ def unbind(name: str) -> None:
         write(driver / "unbind", SLOT[name])
 
 
+def driver_of(name: str) -> str | None:
+    link = PCI / "devices" / SLOT[name] / "driver"
+    return link.resolve().name if link.exists() else None
+
+
 def bind(name: str, driver: str) -> None:
     unbind(name)
     write(PCI / "devices" / SLOT[name] / "driver_override", driver)
     write(PCI / "drivers_probe", SLOT[name])
-    link = PCI / "devices" / SLOT[name] / "driver"
-    assert link.resolve().name == driver, f"{name} is not bound to {driver}"
+    assert driver_of(name) == driver, f"{name} is not bound to {driver}"
 
 
 def drive_to_programs() -> None:
@@ -184,19 +190,48 @@ def excuse(pair: Pair, found: Found, why: str) -> None:
     assert found.status in (None, 10, 20) if REFUSED else not found.status, found.status
 
 
-def put_data_on_disk() -> bytes:
-    """Zeroes would hide a part of what goes wrong."""
-    data = os.urandom(1 << 20)
+def read_disk(length: int) -> bytes:
+    with open(DISK, "rb", buffering=0) as disk:
+        os.posix_fadvise(disk.fileno(), 0, length, os.POSIX_FADV_DONTNEED)
+        return disk.read(length)
+
+
+def write_disk(data: bytes) -> None:
     with open(DISK, "r+b", buffering=0) as disk:
         assert disk.write(data) == len(data)
         os.fsync(disk.fileno())
-    return data
 
 
-def disk_is_changed(data: bytes) -> str | None:
-    with open(DISK, "rb", buffering=0) as disk:
-        os.posix_fadvise(disk.fileno(), 0, len(data), os.POSIX_FADV_DONTNEED)
-        return None if disk.read(len(data)) == data else "its first MiB is not what it was"
+class Before:
+    """Who has what when the test begins, for the tests that come after it in the same guest."""
+
+    def __init__(self) -> None:
+        self.driver = {name: driver_of(name) for name in (*ACCELERATORS, "disk0")}
+        self.override = {
+            name: (PCI / "devices" / SLOT[name] / "driver_override").read_text(encoding="ascii")
+            for name in self.driver
+        }
+        self.disk = read_disk(MIB)
+
+    def restore(self) -> None:
+        for name, driver in self.driver.items():
+            if driver_of(name) == driver:
+                continue
+            unbind(name)
+            text = self.override[name].strip()
+            override = "\n" if text == "(null)" else text
+            write(PCI / "devices" / SLOT[name] / "driver_override", override)
+            if driver:
+                write(PCI / "drivers_probe", SLOT[name])
+                assert driver_of(name) == driver, f"{name}: {driver_of(name)}, not {driver}"
+        for module in ("peerdma_vfio", "peerdma"):
+            if Path("/sys/module", module).exists():
+                subprocess.run(["rmmod", module], check=True)
+        end = time.monotonic() + 30
+        while not Path(DISK).is_block_device():
+            assert time.monotonic() < end, f"{DISK} does not come back"
+            time.sleep(0.01)
+        write_disk(self.disk)
 
 
 class Matrix:
@@ -288,14 +323,14 @@ def with_programs_drive(matrix: Matrix) -> None:
         matrix.look((name, "disk0"), reasons)
 
 
-def main() -> int:
-    matrix = Matrix()
-    data = put_data_on_disk()
+def look_at_all(matrix: Matrix) -> None:
+    # Zeroes would hide a part of what goes wrong.
+    data = os.urandom(MIB)
+    write_disk(data)
+    subprocess.run(["insmod", f"{BUILD}/kernel/peerdma.ko"], check=True)
     if not IOMMU:
         for name in ACCELERATORS:
             unbind(name)
-    subprocess.run(["insmod", f"{BUILD}/kernel/peerdma.ko"], check=True)
-    if not IOMMU:
         with_bare_accelerators(matrix)
     subprocess.run(
         ["insmod", f"{BUILD}/kernel/peerdma_vfio.ko", f"unsafe_no_iommu={int(not IOMMU)}"],
@@ -308,8 +343,17 @@ def main() -> int:
         matrix.look(pair, {way: why for way in ways if (why := reason(way))})
     if not REFUSED:
         matrix.faults()
-    matrix.changed = disk_is_changed(data)
+    if read_disk(MIB) != data:
+        matrix.changed = "its first MiB is not what it was"
     with_programs_drive(matrix)
+
+
+def main() -> int:
+    matrix, before = Matrix(), Before()
+    try:
+        look_at_all(matrix)
+    finally:
+        before.restore()
     return matrix.report()
 
 
