@@ -23,6 +23,7 @@ struct pdv_export {
 	struct list_head entry; /* of the device */
 	struct pdv_device *d;	/* NULL once it is closed; the reservation lock */
 	struct dma_buf *dmabuf;
+	struct peerdma_pin *pin;
 	struct p2pdma_provider *provider;
 	struct phys_vec *vec;
 	u32 n;
@@ -30,6 +31,26 @@ struct pdv_export {
 	bool dead; /* the open during which it was made is over; the reservation lock */
 	atomic_t n_mapped;
 };
+
+/* What an importer has, at attach->priv; the reservation lock. */
+struct pdv_import {
+	struct peerdma_pin *attached;
+	struct peerdma_pin *mapped; /* with a holder for each mapping */
+	unsigned int n_mapped;
+};
+
+/* The owner is that of the export. Its reservation lock is held, and it is not dead. */
+static struct peerdma_pin *charge(struct pdv_export *e, enum peerdma_pin_kind kind,
+				  struct device *importer)
+{
+	const struct peerdma_charge c = { .kind = kind,
+					  .flags = PEERDMA_CHARGE_REVOCABLE,
+					  .bytes = e->size,
+					  .importer = dev_name(importer),
+					  .parent = e->pin };
+
+	return peerdma_charge(e->d->provider, &c);
+}
 
 /* The reservation lock is held. */
 static bool is_there(struct pdv_export *e)
@@ -44,17 +65,43 @@ static bool is_there(struct pdv_export *e)
 	return there;
 }
 
+/* The reservation lock is held. */
+static int begin_import(struct pdv_export *e, struct dma_buf_attachment *attach,
+			struct pdv_import *i)
+{
+	if (!is_there(e))
+		return -ENODEV;
+	i->attached = charge(e, PEERDMA_PIN_ATTACHMENT, attach->dev);
+	return PTR_ERR_OR_ZERO(i->attached);
+}
+
 static int export_attach(struct dma_buf *dmabuf, struct dma_buf_attachment *attach)
 {
+	struct pdv_import *i;
 	int ret;
 
 	/* It must be able to reach BARs, and to let go when it is told to. */
 	if (!attach->peer2peer || !dma_buf_attach_revocable(attach))
 		return -EOPNOTSUPP;
+	i = kzalloc(sizeof(*i), GFP_KERNEL);
+	if (!i)
+		return -ENOMEM;
 	dma_resv_lock(dmabuf->resv, NULL);
-	ret = is_there(dmabuf->priv) ? 0 : -ENODEV;
+	ret = begin_import(dmabuf->priv, attach, i);
 	dma_resv_unlock(dmabuf->resv);
+	if (ret)
+		kfree(i);
+	else
+		attach->priv = i;
 	return ret;
+}
+
+static void export_detach(struct dma_buf *dmabuf, struct dma_buf_attachment *attach)
+{
+	struct pdv_import *i = attach->priv;
+
+	peerdma_uncharge(i->attached);
+	kfree(i);
 }
 
 /* The memory does not move. An importer that pins is still told when it goes. */
@@ -67,16 +114,48 @@ static void export_unpin(struct dma_buf_attachment *attach)
 {
 }
 
+/* The first mapping of an importer counts. */
+static int begin_map(struct pdv_export *e, struct dma_buf_attachment *attach)
+{
+	struct pdv_import *i = attach->priv;
+	struct peerdma_pin *pin;
+
+	if (i->n_mapped) {
+		peerdma_pin_get(i->mapped);
+	} else {
+		pin = charge(e, PEERDMA_PIN_IMPORT, attach->dev);
+		if (IS_ERR(pin))
+			return PTR_ERR(pin);
+		i->mapped = pin;
+	}
+	i->n_mapped++;
+	return 0;
+}
+
+static void end_map(struct dma_buf_attachment *attach)
+{
+	struct pdv_import *i = attach->priv;
+
+	i->n_mapped--;
+	peerdma_uncharge(i->mapped);
+}
+
 static struct sg_table *export_map(struct dma_buf_attachment *attach, enum dma_data_direction dir)
 {
 	struct pdv_export *e = attach->dmabuf->priv;
 	struct sg_table *sgt;
+	int ret;
 
 	dma_resv_assert_held(attach->dmabuf->resv);
 	if (!is_there(e))
 		return ERR_PTR(-ENODEV);
+	ret = begin_map(e, attach);
+	if (ret)
+		return ERR_PTR(ret);
 	sgt = dma_buf_phys_vec_to_sgt(attach, e->provider, e->vec, e->n, e->size, dir);
-	if (!IS_ERR(sgt))
+	if (IS_ERR(sgt))
+		end_map(attach);
+	else
 		atomic_inc(&e->n_mapped);
 	return sgt;
 }
@@ -87,6 +166,7 @@ static void export_unmap(struct dma_buf_attachment *attach, struct sg_table *sgt
 	struct pdv_export *e = attach->dmabuf->priv;
 
 	dma_buf_free_sgt(attach, sgt, dir);
+	end_map(attach);
 	atomic_dec_return_release(&e->n_mapped);
 }
 
@@ -106,7 +186,8 @@ static bool find_pfn(struct pdv_export *e, pgoff_t pgoff, unsigned long *ret_pfn
 
 static vm_fault_t export_fault(struct vm_fault *vmf)
 {
-	struct pdv_export *e = vmf->vma->vm_private_data;
+	struct dma_buf *dmabuf = vmf->vma->vm_file->private_data;
+	struct pdv_export *e = dmabuf->priv;
 	vm_fault_t ret = VM_FAULT_SIGBUS;
 	unsigned long pfn;
 
@@ -119,16 +200,47 @@ static vm_fault_t export_fault(struct vm_fault *vmf)
 	return ret;
 }
 
+static void area_open(struct vm_area_struct *vma)
+{
+	peerdma_pin_get(vma->vm_private_data);
+}
+
+static void area_close(struct vm_area_struct *vma)
+{
+	peerdma_uncharge(vma->vm_private_data);
+}
+
 static const struct vm_operations_struct export_vm_ops = {
+	.open = area_open,
+	.close = area_close,
 	.fault = export_fault,
 };
+
+/* Return: the pin of a mapping by the calling process, or an error. */
+static struct peerdma_pin *charge_area(struct pdv_export *e, struct vm_area_struct *vma)
+{
+	const struct peerdma_charge c = { .kind = PEERDMA_PIN_CPU_MAPPING,
+					  .flags = PEERDMA_CHARGE_REVOCABLE,
+					  .bytes = vma->vm_end - vma->vm_start };
+	struct peerdma_pin *pin;
+
+	dma_resv_lock(e->dmabuf->resv, NULL);
+	pin = e->dead ? ERR_PTR(-ENODEV) : peerdma_charge(e->d->provider, &c);
+	dma_resv_unlock(e->dmabuf->resv);
+	return pin;
+}
 
 /* That it is not longer than the buffer has been checked. */
 static int export_mmap(struct dma_buf *dmabuf, struct vm_area_struct *vma)
 {
+	struct peerdma_pin *pin;
+
 	if (!(vma->vm_flags & VM_SHARED))
 		return -EINVAL;
-	vma->vm_private_data = dmabuf->priv;
+	pin = charge_area(dmabuf->priv, vma);
+	if (IS_ERR(pin))
+		return PTR_ERR(pin);
+	vma->vm_private_data = pin;
 	vma->vm_page_prot = pgprot_noncached(vma->vm_page_prot);
 	vm_flags_set(vma, VM_IO | VM_PFNMAP | VM_DONTEXPAND | VM_DONTDUMP);
 	vma->vm_ops = &export_vm_ops;
@@ -137,6 +249,7 @@ static int export_mmap(struct dma_buf *dmabuf, struct vm_area_struct *vma)
 
 static void export_free(struct pdv_export *e)
 {
+	peerdma_uncharge(e->pin);
 	kvfree(e->vec);
 	kfree(e);
 }
@@ -158,6 +271,7 @@ static void export_release(struct dma_buf *dmabuf)
 
 static const struct dma_buf_ops export_ops = {
 	.attach = export_attach,
+	.detach = export_detach,
 	.pin = export_pin,
 	.unpin = export_unpin,
 	.map_dma_buf = export_map,
@@ -194,6 +308,20 @@ static int fill(struct pdv_device *d, struct pdv_export *e, u32 bar,
 	return vfio_pci_core_get_dmabuf_phys(&d->core, &e->provider, bar, e->vec, ranges, e->n);
 }
 
+/* The owner is the caller. */
+static int charge_export(struct pdv_device *d, struct pdv_export *e)
+{
+	const struct peerdma_charge c = { .kind = PEERDMA_PIN_EXPORT,
+					  .flags = PEERDMA_CHARGE_REVOCABLE,
+					  .bytes = e->size };
+	struct peerdma_pin *pin = peerdma_charge(d->provider, &c);
+
+	if (IS_ERR(pin))
+		return PTR_ERR(pin);
+	e->pin = pin;
+	return 0;
+}
+
 /* Return: the export, which its dma-buf frees; or an error. */
 static struct pdv_export *export_create(struct pdv_device *d,
 					const struct vfio_device_feature_dma_buf *req,
@@ -207,6 +335,8 @@ static struct pdv_export *export_create(struct pdv_device *d,
 		return ERR_PTR(-ENOMEM);
 	e->n = req->nr_ranges;
 	ret = fill(d, e, req->region_index, ranges);
+	if (!ret)
+		ret = charge_export(d, e);
 	if (ret)
 		goto err_free;
 	if (!vfio_device_try_get_registration(&d->core.vdev)) {

@@ -29,6 +29,8 @@ static int pdv_init(struct vfio_device *vdev)
 	init_rwsem(&d->lock);
 	mutex_init(&d->exports_lock);
 	INIT_LIST_HEAD(&d->exports);
+	spin_lock_init(&d->mappings_lock);
+	INIT_LIST_HEAD(&d->mappings);
 	d->revoked = 1; /* closed */
 	d->unsafe = !pdv_is_guarded(to_pci_dev(vdev->dev));
 	d->core.nointxmask = nointxmask;
@@ -72,8 +74,7 @@ static void pdv_close(struct vfio_device *vdev)
 {
 	struct pdv_device *d = to_pdv(vdev);
 
-	pdv_revoke(d);
-	if (pdv_wait_idle(d, false))
+	if (pdv_revoke(d, false))
 		pci_warn(d->core.pdev, "closed while memory is held by transfers under way\n");
 	pdv_exports_end(d);
 	vfio_pci_core_close_device(vdev);
@@ -86,7 +87,7 @@ static long pdv_ioctl(struct vfio_device *vdev, unsigned int cmd, unsigned long 
 
 	if (cmd != VFIO_DEVICE_RESET && cmd != VFIO_DEVICE_PCI_HOT_RESET)
 		return vfio_pci_core_ioctl(vdev, cmd, arg);
-	ret = pdv_revoke_and_wait(d);
+	ret = pdv_try_revoke(d);
 	if (ret)
 		return ret;
 	ret = vfio_pci_core_ioctl(vdev, cmd, arg);
@@ -112,7 +113,7 @@ static int pdv_feature(struct vfio_device *vdev, u32 flags, void __user *arg, si
 		return pdv_export(d, flags, arg, argsz);
 	if (!feature_revokes(flags))
 		return vfio_pci_core_ioctl_feature(vdev, flags, arg, argsz);
-	ret = pdv_revoke_and_wait(d);
+	ret = pdv_try_revoke(d);
 	if (ret)
 		return ret;
 	ret = vfio_pci_core_ioctl_feature(vdev, flags, arg, argsz);
@@ -129,7 +130,7 @@ static ssize_t pdv_write(struct vfio_device *vdev, const char __user *buf, size_
 	if (VFIO_PCI_OFFSET_TO_INDEX(*ppos) != VFIO_PCI_CONFIG_REGION_INDEX ||
 	    !pdv_write_revokes(d, *ppos & VFIO_PCI_OFFSET_MASK, count))
 		return vfio_pci_core_write(vdev, buf, count, ppos);
-	ret = pdv_revoke_and_wait(d);
+	ret = pdv_try_revoke(d);
 	if (ret)
 		return ret;
 	ret = vfio_pci_core_write(vdev, buf, count, ppos);
@@ -164,10 +165,6 @@ static const struct vfio_device_ops pdv_unsafe_ops = {
 	.detach_ioas = vfio_iommufd_emulated_detach_ioas,
 };
 
-static const struct vfio_pci_device_ops pdv_pci_ops = {
-	.get_dmabuf_phys = vfio_pci_core_get_dmabuf_phys,
-};
-
 static int pdv_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 {
 	const struct vfio_device_ops *ops = &pdv_ops;
@@ -184,14 +181,18 @@ static int pdv_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	if (IS_ERR(d))
 		return PTR_ERR(d);
 	dev_set_drvdata(&pdev->dev, &d->core);
-	d->core.pci_ops = &pdv_pci_ops;
 	d->af_cap = pci_find_capability(pdev, PCI_CAP_ID_AF);
 	ret = pdv_pages_init(d);
 	if (ret)
 		goto put;
+	ret = pdv_account_init(d);
+	if (ret)
+		goto free_pages;
 	ret = d->unsafe ? pdv_unsafe_register(d) : vfio_pci_core_register_device(&d->core);
 	if (!ret)
 		return 0;
+	pdv_account_exit(d);
+free_pages:
 	pdv_pages_exit(d);
 put:
 	vfio_put_device(&d->core.vdev);
@@ -209,6 +210,7 @@ static void pdv_remove(struct pci_dev *pdev)
 	/* A driver can't refuse to go. The kernel waits for the pages before they cease to be. */
 	if (pdv_wait_idle(d, false))
 		pci_err(pdev, "memory is held by transfers under way, unbinding waits for them\n");
+	pdv_account_exit(d);
 	pdv_pages_exit(d);
 	vfio_put_device(&d->core.vdev);
 }
@@ -230,8 +232,7 @@ static void pdv_reset_prepare(struct pci_dev *pdev)
 {
 	struct pdv_device *d = container_of(dev_get_drvdata(&pdev->dev), struct pdv_device, core);
 
-	pdv_revoke(d);
-	if (pdv_wait_idle(d, false))
+	if (pdv_revoke(d, false))
 		pci_warn(pdev, "reset while memory is held by transfers under way\n");
 }
 

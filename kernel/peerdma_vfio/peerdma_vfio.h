@@ -5,9 +5,13 @@
 #include <linux/kconfig.h>
 #include <linux/list.h>
 #include <linux/mutex.h>
+#include <linux/refcount.h>
 #include <linux/rwsem.h>
+#include <linux/spinlock.h>
 #include <linux/types.h>
 #include <linux/vfio_pci_core.h>
+
+#include "../peerdma/provider.h"
 
 #if !IS_ENABLED(CONFIG_PCI_P2PDMA)
 #error "peerdma_vfio needs a kernel with CONFIG_PCI_P2PDMA"
@@ -40,6 +44,19 @@ struct pdv_device {
 	bool on;		   /* memory decode is known to be on */
 	struct mutex exports_lock; /* taken before reservation locks */
 	struct list_head exports;
+	struct peerdma_provider *provider; /* as long as it can be opened, and longer */
+	spinlock_t mappings_lock;
+	struct list_head mappings;
+};
+
+/* Of pages, from one mmap() on, with all that forks and splits made of it. */
+struct pdv_mapping {
+	struct list_head entry; /* of the device */
+	refcount_t refs;	/* areas */
+	struct pdv_device *d;
+	struct pdv_bar *b;
+	unsigned long first, n_pages;
+	struct peerdma_pin *pin;
 };
 
 static inline struct pdv_device *to_pdv(struct vfio_device *vdev)
@@ -67,28 +84,41 @@ int pdv_regions_add(struct pdv_device *d);
 /* revoke.c */
 
 /*
- * No page is mapped when this returns, and none will be until pdv_allow(). Does not wait for pages
- * that are held.
- */
-void pdv_revoke(struct pdv_device *d);
-void pdv_allow(struct pdv_device *d);
-/*
- * After pdv_revoke(): wait until no page is held. Return: 0; -ETIMEDOUT; -EINTR: killable, and the
+ * While it is revoked: wait until no page is held. Return: 0; -ETIMEDOUT; -EINTR: killable, and the
  * caller is being killed.
  */
 int pdv_wait_idle(struct pdv_device *d, bool killable);
-/* Both, and undone when the waiting fails. */
-int pdv_revoke_and_wait(struct pdv_device *d);
+/*
+ * No page is mapped when this returns, and none will be until pdv_allow(), even when the waiting
+ * failed. Return: as pdv_wait_idle().
+ */
+int pdv_revoke(struct pdv_device *d, bool killable);
+void pdv_allow(struct pdv_device *d);
+/* For those who can refuse: killable, and undone when the waiting fails. */
+int pdv_try_revoke(struct pdv_device *d);
 /* Memory decode is on and the function in D0; lock is held. */
 bool pdv_is_on(struct pdv_device *d);
 /* A write of count bytes at pos of configuration space may take the memory away. */
 bool pdv_write_revokes(struct pdv_device *d, loff_t pos, size_t count);
 
+/* account.c: what peerdma.ko is told */
+
+/* The pages are there, and nobody can open the device yet. Return: 0, or -ENOMEM. */
+int pdv_account_init(struct pdv_device *d);
+/* Nobody can open it any more, and the pages are still there. */
+void pdv_account_exit(struct pdv_device *d);
+/* Return: with one area; -EDQUOT: a limit of the caller's is reached; -ENOMEM. */
+struct pdv_mapping *pdv_mapping_begin(struct pdv_device *d, struct pdv_bar *b, unsigned long first,
+				      unsigned long n_pages);
+/* One area more, or less. */
+void pdv_mapping_get(struct pdv_mapping *m);
+void pdv_mapping_put(struct pdv_mapping *m);
+
 /* export.c: BARs as dma-bufs */
 
 /* VFIO_DEVICE_FEATURE_DMA_BUF. Return: as the request does. */
 int pdv_export(struct pdv_device *d, u32 flags, void __user *arg, size_t argsz);
-/* Of pdv_revoke(): unmap them from processors, and tell importers to let go. */
+/* Of revocation: unmap them from processors, and tell importers to let go. */
 void pdv_exports_revoke(struct pdv_device *d);
 /* No importer has one mapped. */
 bool pdv_exports_idle(struct pdv_device *d);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The regions of pages: what VFIO shows of them, their mapping and its faults. */
+#include <linux/err.h>
 #include <linux/mm.h>
 #include <linux/pci.h>
 
@@ -33,32 +34,49 @@ static vm_fault_t insert(struct pdv_bar *b, struct vm_fault *vmf)
  */
 static vm_fault_t fault(struct vm_fault *vmf)
 {
-	struct pdv_device *d = vmf->vma->vm_private_data;
-	struct pdv_bar *b = find_bar(d, vmf->pgoff >> (VFIO_PCI_OFFSET_SHIFT - PAGE_SHIFT));
+	struct pdv_mapping *m = vmf->vma->vm_private_data;
+	struct pdv_device *d = m->d;
 	vm_fault_t ret = VM_FAULT_SIGBUS;
 
 	down_read(&d->lock);
-	if (b && !d->revoked && pdv_is_on(d))
-		ret = insert(b, vmf);
+	if (!d->revoked && pdv_is_on(d))
+		ret = insert(m->b, vmf);
 	up_read(&d->lock);
 	return ret;
 }
 
+static void area_open(struct vm_area_struct *vma)
+{
+	pdv_mapping_get(vma->vm_private_data);
+}
+
+static void area_close(struct vm_area_struct *vma)
+{
+	pdv_mapping_put(vma->vm_private_data);
+}
+
 static const struct vm_operations_struct vm_ops = {
+	.open = area_open,
+	.close = area_close,
 	.fault = fault,
 };
 
 static int region_mmap(struct vfio_pci_core_device *core, struct vfio_pci_region *region,
 		       struct vm_area_struct *vma)
 {
+	struct pdv_device *d = container_of(core, struct pdv_device, core);
+	struct pdv_bar *b = find_bar(d, vma->vm_pgoff >> (VFIO_PCI_OFFSET_SHIFT - PAGE_SHIFT));
 	unsigned long first = vma->vm_pgoff & PGOFF_MASK;
-	unsigned long n_pages = region->size >> PAGE_SHIFT;
+	struct pdv_mapping *m;
 
-	if (!(vma->vm_flags & VM_SHARED))
+	if (!b || !(vma->vm_flags & VM_SHARED))
 		return -EINVAL;
-	if (first > n_pages || vma_pages(vma) > n_pages - first)
+	if (first > b->n_pages || vma_pages(vma) > b->n_pages - first)
 		return -EINVAL;
-	vma->vm_private_data = container_of(core, struct pdv_device, core);
+	m = pdv_mapping_begin(d, b, first, vma_pages(vma));
+	if (IS_ERR(m))
+		return PTR_ERR(m);
+	vma->vm_private_data = m;
 	/* As the kernel's own mapping of these pages is. */
 	vma->vm_page_prot = pgprot_noncached(vma->vm_page_prot);
 	vm_flags_set(vma, VM_MIXEDMAP | VM_DONTEXPAND | VM_DONTDUMP);

@@ -19,7 +19,7 @@ module_param(revoke_ms, uint, 0644);
 MODULE_PARM_DESC(revoke_ms, "How long a reset waits for pages that are held, in milliseconds");
 
 /*
- * Every way to switch the memory off goes through pdv_revoke(), which forgets the answer. The
+ * Every way to switch the memory off goes through take_away(), which forgets the answer. The
  * core's lock is tried only: whoever has it may be waiting for a page of our caller's.
  */
 bool pdv_is_on(struct pdv_device *d)
@@ -48,14 +48,20 @@ static void zap(struct pdv_device *d)
 	}
 }
 
-void pdv_revoke(struct pdv_device *d)
+/* Return: it was not revoked before. */
+static bool take_away(struct pdv_device *d)
 {
+	bool first;
+
 	down_write(&d->lock);
-	d->revoked++;
+	first = !d->revoked++;
 	d->on = false;
 	up_write(&d->lock);
+	if (first)
+		peerdma_provider_revoke_begin(d->provider);
 	zap(d);
 	pdv_exports_revoke(d);
+	return first;
 }
 
 void pdv_allow(struct pdv_device *d)
@@ -87,12 +93,21 @@ int pdv_wait_idle(struct pdv_device *d, bool killable)
 	return 0;
 }
 
-int pdv_revoke_and_wait(struct pdv_device *d)
+/* A reset of a device that is reset is told of once. */
+int pdv_revoke(struct pdv_device *d, bool killable)
 {
-	int ret;
+	bool first = take_away(d);
+	int ret = pdv_wait_idle(d, killable);
 
-	pdv_revoke(d);
-	ret = pdv_wait_idle(d, true);
+	if (first)
+		peerdma_provider_revoke_end(d->provider, ret);
+	return ret;
+}
+
+int pdv_try_revoke(struct pdv_device *d)
+{
+	int ret = pdv_revoke(d, true);
+
 	if (ret == -ETIMEDOUT)
 		dev_warn_ratelimited(&d->core.pdev->dev,
 				     "memory is held by transfers under way, request refused\n");

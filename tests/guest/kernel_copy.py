@@ -19,7 +19,8 @@ PEERDMA = f"{BUILD}/cli/peerdma"
 
 
 def bind() -> None:
-    run("insmod", f"{BUILD}/kernel/peerdma_vfio.ko")
+    for module in ("peerdma", "peerdma_vfio"):
+        run("insmod", f"{BUILD}/kernel/{module}.ko")
     device = Path("/sys/bus/pci/devices") / ACCELERATOR
     (device / "driver/unbind").write_text(ACCELERATOR, encoding="ascii")
     (device / "driver_override").write_text("peerdma_vfio", encoding="ascii")
@@ -30,6 +31,7 @@ def unbind() -> None:
     device = Path("/sys/bus/pci/devices") / ACCELERATOR
     (device / "driver/unbind").write_text(ACCELERATOR, encoding="ascii")
     run("rmmod", "peerdma_vfio")
+    run("rmmod", "peerdma")
     (device / "driver_override").write_text("vfio-pci", encoding="ascii")
     Path("/sys/bus/pci/drivers_probe").write_text(ACCELERATOR, encoding="ascii")
     assert (device / "driver").resolve().name == "vfio-pci"

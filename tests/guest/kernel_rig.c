@@ -22,18 +22,25 @@
 #define REGION_TYPE 0x70646d61u /* typed from the header, not taken from it */
 #define WAIT_NS	    (20ll * 1000 * 1000 * 1000)
 
-void kernel_load(void)
+static void load(const char *module)
 {
 	char path[256];
 	int fd;
 
-	if (!access(PDMAI_SYSFS "/bus/pci/drivers/" DRIVER, F_OK))
+	snprintf(path, sizeof(path), PDMAI_SYSFS "/module/%s", module);
+	if (!access(path, F_OK))
 		return;
-	snprintf(path, sizeof(path), "%s/kernel/" DRIVER ".ko", getenv("PEERDMA_BUILD"));
+	snprintf(path, sizeof(path), "%s/kernel/%s.ko", getenv("PEERDMA_BUILD"), module);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	CHECK(fd >= 0);
 	CHECK_EQ(syscall(SYS_finit_module, fd, "", 0), 0);
 	close(fd);
+}
+
+void kernel_load(void)
+{
+	load("peerdma");
+	load(DRIVER);
 }
 
 void kernel_revoke_ms(unsigned ms)

@@ -31,7 +31,7 @@ struct kernel_rig {
 	char *mem;
 };
 
-/* The module is loaded when it is not, and the limit of waiting set. */
+/* The modules are loaded when they are not, and the limit of waiting set. */
 void kernel_open(struct kernel_rig *r, unsigned revoke_ms);
 void kernel_close(struct kernel_rig *r);
 /* The parts of both, for tests that do it otherwise. */

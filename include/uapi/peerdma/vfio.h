@@ -23,6 +23,11 @@
  * been closed. Whatever takes the memory away tells importers to let go, and waits for them as for
  * pages.
  *
+ * peerdma.ko is told of all this (ioctl.h there): each mmap() of a region of pages or of a dma-buf,
+ * of its whole length until nothing of it is left in any process; each dma-buf until its last user
+ * lets it go, and each device that has it attached and mapped, for the account of whoever exported
+ * it; and the pages that transfers hold. Mappings of BARs as vfio-pci has them do not count.
+ *
  * A function that no IOMMU guards is bound only if the module's parameter unsafe_no_iommu is set.
  * VFIO then takes DMA mappings, but the device does not see them: it uses addresses of the bus, and
  * whoever can program it can write to all memory.
@@ -39,8 +44,12 @@
  * EINVAL	mmap() beyond the region or the dma-buf, or MAP_PRIVATE
  *		VFIO_DEVICE_FEATURE_DMA_BUF: no ranges, flags, not GET, a range that is empty, not
  *		of whole pages or not inside the BAR
+ * EDQUOT	mmap() of the region or of the dma-buf, VFIO_DEVICE_FEATURE_DMA_BUF: a limit of the
+ *		caller's user or control groups is reached
+ *		of importers, when they map: a limit of whoever exported it is
  * EOVERFLOW	VFIO_DEVICE_FEATURE_DMA_BUF: the end of a range is beyond 2^64
  * ENODEV	VFIO_DEVICE_FEATURE_DMA_BUF: no such BAR
+ *		mmap() of the dma-buf: the device has been closed
  *		of importers: the memory is away, or the device has been closed
  * EOPNOTSUPP	of importers: they can't reach peers, or can't be told to let go
  * EFAULT	of read() and write() with O_DIRECT that are given the mapping of a dma-buf
