@@ -100,11 +100,24 @@ class CheckTest(unittest.TestCase):
         result = self.check()
         self.assertEqual(result.returncode, 0, result.stdout)
         self.assertNotIn("not ok", result.stdout)
-        self.assertIn("\nok 14 - names", result.stdout)
+        self.assertIn("\nok 15 - names", result.stdout)
 
     def test_every_rule_has_a_planted_violation(self) -> None:
         listed = {line.split()[0] for line in self.check("--list").stdout.splitlines()}
-        self.assertEqual(listed, {rule for rule, *_ in PLANTED})
+        self.assertEqual(listed, {rule for rule, *_ in PLANTED} | {"kernel"})
+
+    def test_planted_kernel(self) -> None:
+        """The modules themselves with a function that each of the four checkers dislikes."""
+        for folder in ("kernel", "include/uapi", "lab"):
+            shutil.copytree(ROOT / folder, self.tree / folder)
+        with open(self.tree / "kernel/peerdma/main.c", "a", encoding="utf-8") as module:
+            module.write("int pdk_planted(int __user *p)\n{\n\tif(*p)\n"
+                         "\t\treturn 1;\n\treturn 0;\n}\n")
+        result = self.check("kernel")
+        self.assertEqual(result.returncode, 1, result.stdout + result.stderr)
+        for complaint in ("# gcc-.*no previous prototype", "# clang: .*no previous prototype",
+                          "# sparse: .*dereference of noderef", "# .*ERROR:SPACING"):
+            self.assertRegex(result.stdout, complaint)
 
     def test_unknown_rule_is_a_usage_error(self) -> None:
         self.assertEqual(self.check("nonsense").returncode, 2)
