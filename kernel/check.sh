@@ -43,9 +43,9 @@ with_clang() {
 		KCFLAGS=-Wno-duplicate-decl-specifier
 }
 
-# sparse does not know __typeof_unqual__, nor that the length of a string is constant, as macros that
-# describe a module want it; after such an error it would say no more of a file. Debian's headers
-# lack the script that tells whether sparse is there.
+# sparse knows neither __typeof_unqual__ nor that the length of a string is constant, as macros that
+# describe a module want it, and after an error it says no more of a file. Debian's headers lack the
+# script that tells whether sparse is there.
 with_sparse() {
 	printf '#define %s\n' '__typeof_unqual__ __typeof__' '__builtin_strlen(s) (sizeof(s) - 1)' \
 		>"$out/sparse.h"
