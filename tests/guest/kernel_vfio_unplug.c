@@ -197,7 +197,7 @@ static void wait_removed(struct kernel_rig *r, pid_t remover)
 	kernel_provider(0, 0);
 }
 
-/* The function comes back without driver. */
+/* The function comes back without driver, and other tests expect it as it was. */
 static void rescan_and_use(struct load *l)
 {
 	struct kernel_rig r;
@@ -206,6 +206,7 @@ static void rescan_and_use(struct load *l)
 	kit_control_close(l->r.control);
 	CHECK_EQ(pdmai_attr_put("1", PDMAI_SYSFS "/bus/pci/rescan"), 0);
 	CHECK(is_on_bus(&l->r));
+	CHECK_EQ(pdmai_unbind(&l->r.binding), 0);
 	disk = open(kernel_disk(1), O_RDWR | O_DIRECT | O_CLOEXEC);
 	CHECK(disk >= 0);
 	kernel_open(&r, 5000);
