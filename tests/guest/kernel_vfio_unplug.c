@@ -217,18 +217,19 @@ static void rescan_and_use(struct load *l)
 
 static int listen_to_requests(struct kernel_rig *r)
 {
-	struct {
+	union {
 		struct vfio_irq_set set;
-		int fd;
+		char space[sizeof(struct vfio_irq_set) + sizeof(int)];
 	} arg = { .set = { .argsz = sizeof(arg),
 			   .flags = VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER,
 			   .index = VFIO_PCI_REQ_IRQ_INDEX,
-			   .count = 1 },
-		  .fd = eventfd(0, EFD_CLOEXEC) };
+			   .count = 1 } };
+	int fd = eventfd(0, EFD_CLOEXEC);
 
-	CHECK(arg.fd >= 0);
+	CHECK(fd >= 0);
+	memcpy(arg.set.data, &fd, sizeof(fd));
 	CHECK_EQ(ioctl(pdmai_vfio_device_fd(r->dev), VFIO_DEVICE_SET_IRQS, &arg.set), 0);
-	return arg.fd;
+	return fd;
 }
 
 /* The owner is asked to let go, and does so while transfers are under way. */
