@@ -148,7 +148,8 @@ tier_fuzz() {
 # Hundreds of cases with whole user lands behind them: the longest tier by far.
 tier_guest() {
 	local limit=${PEERDMA_TIER_LIMIT:-2700}
-	[ -z "$image_pid" ] || wait "$image_pid"
+	[ -n "$image_pid" ] || start_image
+	wait "$image_pid"
 	image_pid=
 	run_tap guest guest lab/peerdma-lab test
 }
