@@ -130,6 +130,11 @@ static void write_all(struct kernel_rig *r, uint64_t len)
 	sync();
 }
 
+/* The kernel writes back what is dirty after a while; in hundredths of a second, 0: it does not. */
+#define WRITEBACK "/proc/sys/vm/dirty_writeback_centisecs"
+
+static char writeback[16];
+
 void kernel_mount(struct kernel_rig *r, unsigned nsid, uint64_t len)
 {
 	char text[192];
@@ -144,10 +149,13 @@ void kernel_mount(struct kernel_rig *r, unsigned nsid, uint64_t len)
 		       "commit=600"),
 		 0);
 	write_all(r, len);
+	CHECK_EQ(pdmai_attr_get(writeback, sizeof(writeback), WRITEBACK), 0);
+	CHECK_EQ(pdmai_attr_put("0", WRITEBACK), 0);
 }
 
 void kernel_umount(void)
 {
+	CHECK_EQ(pdmai_attr_put(writeback, WRITEBACK), 0);
 	CHECK_EQ(umount(KERNEL_FOLDER), 0);
 }
 
