@@ -337,7 +337,7 @@ int64_t kernel_now_ms(void)
 }
 
 /* The ninth number of a disk's statistics: requests that it has not answered. */
-static void wait_in_flight(const char *disk)
+void kernel_wait_in_flight(const char *disk)
 {
 	unsigned long n = 0;
 	char text[256];
@@ -361,7 +361,7 @@ int kernel_hold_pages(struct kernel_rig *r, struct kernel_io *io, uint64_t seed)
 	CHECK_EQ(pwrite(fd, r->mem, MIB, 0), MIB);
 	kernel_disk_stall(r, true);
 	kernel_io_start(io, fd, r->mem + KERNEL_TO, MIB, 0);
-	wait_in_flight(disk);
+	kernel_wait_in_flight(disk);
 	return fd;
 }
 

@@ -72,6 +72,9 @@ void kernel_direct(struct kernel_rig *r, const char *path, uint64_t host_allowed
 /* Hold the disk back, or let it go on. */
 void kernel_disk_stall(struct kernel_rig *r, bool stall);
 
+/* Until the disk has a request: what was asked for has its pages pinned by then. */
+void kernel_wait_in_flight(const char *disk);
+
 /* The word at p, or false when touching it raises SIGBUS. */
 bool kernel_touch(const volatile char *p);
 

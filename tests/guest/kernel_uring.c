@@ -230,6 +230,7 @@ static void memory_goes_away(void)
 	kernel_disk_stall(&r, true);
 	prepare(&j, 0);
 	CHECK_EQ(io_uring_submit(&ring), 1);
+	kernel_wait_in_flight(kernel_disk(1)); /* a worker of the kernel may submit it, later */
 	kernel_refused(kernel_reset, &r, 300);
 	kernel_area_spoil(&a);
 	CHECK_EQ(io_uring_peek_cqe(&ring, &cqe), -EAGAIN);
