@@ -10,20 +10,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "util/clock.h"
 
 #define WARM_NS	   10000000u
 #define MEASURE_NS 50000000u
 #define MAX_SIZE   (1ul << 30)
-
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
 
 /* NULL with errno set. All pages are there. */
 static void *shared(size_t size, int fill)
@@ -45,7 +38,7 @@ static void *shared(size_t size, int fill)
 /* Return: the number of copies in about ns. *ret_ns is how long they took. */
 static uint64_t copy_for(void *dst, const void *src, size_t size, uint64_t ns, uint64_t *ret_ns)
 {
-	uint64_t start = now_ns(), end, batch = (64u << 10) / size + 1, n = 0, i;
+	uint64_t start = util_now_ns(), end, batch = (64u << 10) / size + 1, n = 0, i;
 
 	do {
 		for (i = 0; i < batch; i++) {
@@ -54,7 +47,7 @@ static uint64_t copy_for(void *dst, const void *src, size_t size, uint64_t ns, u
 			__asm__ volatile("" : : "r"(dst) : "memory");
 		}
 		n += batch;
-		end = now_ns();
+		end = util_now_ns();
 	} while (end - start < ns);
 	*ret_ns = end - start;
 	return n;

@@ -8,10 +8,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "lib/reg/verbs.h"
 #include "peerdma/peerdma.h"
+#include "util/clock.h"
 
 #define LEN	4096ull
 #define LOOKUPS 200000
@@ -57,14 +57,6 @@ static void driver(struct ibv_context *context, char *buf, size_t size)
 static const struct pdmai_verbs nothing = { reg_mr,   reg_dmabuf_mr, dereg_mr,
 					    prefetch, has_odp,	     driver };
 
-static double now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
-}
-
 static int by_value(const void *a, const void *b)
 {
 	double d = *(const double *)a - *(const double *)b;
@@ -104,17 +96,17 @@ static void measure(struct pdma_ctx *ctx, struct ibv_pd *pd, unsigned n)
 	snprintf(uri, sizeof(uri), "host:%llu", n * LEN);
 	if (pdma_region_open(ctx, uri, NULL, &r) || pdma_mr_cache_create(ctx, &opt, &c))
 		exit(EXIT_FAILURE);
-	start = now_ns();
+	start = util_now_ns();
 	for (unsigned i = 0; i < n; i++)
 		add(c, r, pd, i);
-	miss = (now_ns() - start) / n;
+	miss = (util_now_ns() - start) / n;
 	for (int k = 0; k < ROUNDS; k++) {
-		start = now_ns();
+		start = util_now_ns();
 		for (int i = 0; i < LOOKUPS; i++) {
 			x = x * 6364136223846793005ull + 1442695040888963407ull;
 			get(c, r, pd, (x >> 33) % n);
 		}
-		ns[k] = (now_ns() - start) / LOOKUPS;
+		ns[k] = (util_now_ns() - start) / LOOKUPS;
 	}
 	qsort(ns, ROUNDS, sizeof(ns[0]), by_value);
 	printf("%8u %12.1f %8.1f %8.1f %12.1f\n", n, ns[ROUNDS / 2], ns[0], ns[ROUNDS - 1], miss);

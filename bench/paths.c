@@ -2,19 +2,11 @@
 /* How long verdicts of all pairs take, and how that grows with the machine. */
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "bench/kit/tree.h"
+#include "util/clock.h"
 
 #define SAMPLES 5
-
-static double now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
 
 static int by_value(const void *a, const void *b)
 {
@@ -38,12 +30,12 @@ static bool measure(uint32_t devices, double *last)
 	n = kit_tree_devices(t, list, devices);
 	/* The first run warms caches and page tables; it is not counted. */
 	for (int i = -1; i < SAMPLES; i++) {
-		double start = now();
+		double start = util_now_s();
 
 		if (pdma_path_matrix(t, list, n, cells))
 			goto out;
 		if (i >= 0)
-			times[i] = now() - start;
+			times[i] = util_now_s() - start;
 	}
 	qsort(times, SAMPLES, sizeof(*times), by_value);
 	printf("%7u %9u %12zu %9.4f %9.4f %9.4f %8.1f", n, t->n, (size_t)n * n, times[0],

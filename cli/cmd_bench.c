@@ -6,12 +6,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "cli/bench_plot.h"
 #include "cli/commands.h"
 #include "cli/progress.h"
 #include "cli/region.h"
+#include "util/clock.h"
 
 #define SAMPLES_MAX 501
 #define MIN_SIZE    4096ull
@@ -71,28 +71,20 @@ static int one(struct bench *b, int way, uint64_t size, int64_t *ret_ns)
 	return 0;
 }
 
-static int64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * 1000000000ll + t.tv_nsec;
-}
-
 /*
  * A run to warm up, then samples until there are enough or the time is over: that of the clock on
  * the wall, for setting up takes longer than a small copy.
  */
 static int measure(struct bench *b, int way, uint64_t size, struct cli_bench_figure *f)
 {
-	int64_t times[SAMPLES_MAX], end = now_ns() + (int64_t)b->budget_ms * 1000000, warm;
+	int64_t times[SAMPLES_MAX], end = util_now_ns() + (int64_t)b->budget_ms * 1000000, warm;
 	int n = 0, err = one(b, way, size, &warm);
 
 	while (!err && n < (int)b->samples && !cli_interrupted()) {
 		err = one(b, way, size, &times[n]);
 		if (err)
 			break;
-		if (++n >= 3 && now_ns() > end)
+		if (++n >= 3 && util_now_ns() > end)
 			break;
 	}
 	if (!err && !n)

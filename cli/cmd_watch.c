@@ -15,6 +15,7 @@
 #include "cli/ports.h"
 #include "cli/progress.h"
 #include "cli/region.h"
+#include "util/clock.h"
 
 #define REGIONS_MAX 64
 #define LINE_SIZE   4096
@@ -33,14 +34,6 @@ struct watching {
 	char line[LINE_SIZE];
 	size_t line_len;
 };
-
-static int64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * 1000000000ll + t.tv_nsec;
-}
 
 static const char *clock_text(char buf[16])
 {
@@ -122,7 +115,7 @@ static void look_at_ports(struct watching *w)
 {
 	struct cli_port ports[CLI_PORTS_MAX];
 	int n = cli_ports_read(ports);
-	int64_t now = now_ns();
+	int64_t now = util_now_ns();
 
 	for (int i = 0; i < n; i++) {
 		const struct cli_port *was = earlier(w, &ports[i]);
@@ -242,7 +235,7 @@ static void wait_round(struct watching *w, int64_t end)
 	struct pollfd p = { .fd = pdma_event_fd(w->ctx), .events = POLLIN };
 	int64_t left;
 
-	while ((left = end - now_ns()) > 0 && !cli_interrupted() && !all_gone(w)) {
+	while ((left = end - util_now_ns()) > 0 && !cli_interrupted() && !all_gone(w)) {
 		if (poll(&p, 1, (int)((left + 999999) / 1000000)) > 0)
 			take_events(w);
 		fflush(stdout);
@@ -254,7 +247,7 @@ static enum cli_status watch(struct watching *w)
 	int64_t due;
 
 	w->n_ports = cli_ports_read(w->ports);
-	w->read_ns = due = now_ns();
+	w->read_ns = due = util_now_ns();
 	if (!w->n_ports && !w->n && w->log < 0)
 		return cli_error(CLI_IMPOSSIBLE, "peerdma doctor",
 				 "there is no RDMA device, and no region was named", "watch");

@@ -13,10 +13,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "cli/trial_bench.h"
+#include "util/clock.h"
 
 #define PAGE	 4096u
 #define CHUNK	 (64u << 10) /* compared by one command */
@@ -147,17 +147,9 @@ static int compare(const struct trial *t, uint64_t off, uint64_t len)
 
 /* ---- how it went ---- */
 
-static double now(void)
-{
-	struct timespec at;
-
-	clock_gettime(CLOCK_MONOTONIC, &at);
-	return (double)at.tv_sec + (double)at.tv_nsec / 1e9;
-}
-
 static double rate(uint64_t len, double start)
 {
-	double time = now() - start;
+	double time = util_now_s() - start;
 
 	return time > 0 ? (double)len / (1 << 20) / time : 0;
 }
@@ -203,7 +195,7 @@ static enum pdma_trial try_write(struct trial *t)
 		t->got[i] = t->want[i] ^ 0xa5;
 	if (pdma_region_write(b->target, 0, t->got, b->len))
 		return not_run(t, "the processor writes", pdma_error());
-	start = now();
+	start = util_now_s();
 	err = read_drive(&t->drive, t->mem, b->len);
 	if (err)
 		return refused(t, "reading into it", err);
@@ -285,7 +277,7 @@ static enum pdma_trial try_read(struct trial *t)
 
 	if (pdma_region_write(b->target, 0, t->want, b->len))
 		return not_run(t, "the processor writes", pdma_error());
-	start = now();
+	start = util_now_s();
 	trial = compare_equal(t);
 	b->out->read_mib_s = rate(b->len, start);
 	return trial == PDMA_TRIAL_GOOD ? compare_changed(t) : trial;

@@ -7,26 +7,19 @@
 
 #include "lib/accel/private.h"
 #include "lib/core/error.h"
+#include "util/clock.h"
 
 #define ALL_ONES 0xffffffffu
 
-int64_t pdmai_accel_now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * 1000000000ll + t.tv_nsec;
-}
-
 int pdmai_accel_wait_reg(const struct pdmai_accel *a, uint64_t off, uint32_t mask, uint32_t value)
 {
-	int64_t end = pdmai_accel_now_ns() + PDMAI_ACCEL_STOP_NS;
+	int64_t end = util_now_ns() + PDMAI_ACCEL_STOP_NS;
 	const struct timespec pause = { .tv_nsec = 20000 };
 	uint32_t now;
 
 	for (;;) {
 		/* The last look comes after the time is over, however long we were not running. */
-		bool late = pdmai_accel_now_ns() > end;
+		bool late = util_now_ns() > end;
 
 		now = pdmai_accel_read32(a, off);
 		if (now == ALL_ONES)

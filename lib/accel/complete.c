@@ -10,6 +10,7 @@
 #include "lib/accel/private.h"
 #include "lib/core/error.h"
 #include "lib/dev/barrier.h"
+#include "util/clock.h"
 
 /* How long to look without giving the processor away, and how often to ask the ring for errors. */
 #define SPIN_NS	    20000
@@ -126,11 +127,11 @@ static void pause_a_little(void)
 /* Return: 1 with *done, 0 at the end of the time, -errno. */
 static int wait_looking(struct pdmai_accel_ring *ring, int64_t end, struct pdmai_accel_done *done)
 {
-	int64_t start = pdmai_accel_now_ns(), asked = start, now;
+	int64_t start = util_now_ns(), asked = start, now;
 	int ret;
 
 	for (;;) {
-		now = pdmai_accel_now_ns();
+		now = util_now_ns();
 		ret = pdmai_accel_poll(ring, done, 1);
 		if (ret)
 			return ret;
@@ -172,7 +173,7 @@ static int wait_interrupt(struct pdmai_accel_ring *ring, int64_t end, struct pdm
 
 	ret = pdmai_accel_poll(ring, done, 1);
 	while (!ret) {
-		now = pdmai_accel_now_ns();
+		now = util_now_ns();
 		if (poll(&p, 1, now < end ? poll_ms(end - now) : 0) < 0 && errno != EINTR)
 			return -errno;
 		/* Empty is fine: the look at the queue comes after it in any case. */
@@ -194,7 +195,7 @@ static int wait_interrupt(struct pdmai_accel_ring *ring, int64_t end, struct pdm
 int pdmai_accel_wait(struct pdmai_accel_ring *ring, int64_t timeout_ns,
 		     struct pdmai_accel_done *ret_done)
 {
-	int64_t end = INT64_MAX, now = pdmai_accel_now_ns();
+	int64_t end = INT64_MAX, now = util_now_ns();
 	int ret;
 
 	ret = pdmai_accel_ring_gate(ring);

@@ -64,7 +64,6 @@ static inline void pdmai_accel_write64(const struct pdmai_accel *a, uint64_t off
 	pdmai_dev_write64(a->dev, ACCEL_BAR_REGS, off, val);
 }
 
-int64_t pdmai_accel_now_ns(void);
 /* Wait until the masked register has the value. Return: 0, -ETIMEDOUT, -ENODEV for all ones. */
 int pdmai_accel_wait_reg(const struct pdmai_accel *a, uint64_t off, uint32_t mask, uint32_t value);
 

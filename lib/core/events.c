@@ -7,10 +7,10 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "lib/core/ctx.h"
+#include "util/clock.h"
 
 struct pdmai_event_queue {
 	pthread_mutex_t lock; /* no other is taken under it */
@@ -53,14 +53,6 @@ void pdmai_events_destroy(struct pdmai_event_queue *q)
 	free(q);
 }
 
-static int64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * 1000000000ll + t.tv_nsec;
-}
-
 /* The eventfd follows the list: 1 or nothing in it. */
 static void raise_signal_locked(struct pdmai_event_queue *q)
 {
@@ -80,7 +72,7 @@ void pdmai_events_post(struct pdmai_event_queue *q, struct pdmai_event *e)
 {
 	pthread_mutex_lock(&q->lock);
 	if (!e->queued) {
-		e->event.time_ns = now_ns();
+		e->event.time_ns = util_now_ns();
 		if (TAILQ_EMPTY(&q->list))
 			raise_signal_locked(q);
 		TAILQ_INSERT_TAIL(&q->list, e, entry);
@@ -162,12 +154,12 @@ int pdma_event_next(struct pdma_ctx *ctx, struct pdma_event *ret_event)
 int pdma_event_wait(struct pdma_ctx *ctx, int timeout_ms, struct pdma_event *ret_event)
 {
 	struct pollfd p = { .fd = ctx->events->epoll, .events = POLLIN };
-	int64_t end = now_ns() + timeout_ms * 1000000ll, left;
+	int64_t end = util_now_ns() + timeout_ms * 1000000ll, left;
 	int n;
 
 	for (;;) {
 		n = pdma_event_next(ctx, ret_event);
-		left = timeout_ms < 0 ? -1 : (end - now_ns() + 999999) / 1000000;
+		left = timeout_ms < 0 ? -1 : (end - util_now_ns() + 999999) / 1000000;
 		if (n || (timeout_ms >= 0 && left <= 0))
 			return n;
 		n = poll(&p, 1, (int)left);

@@ -7,6 +7,7 @@
 
 #include "lib/core/error.h"
 #include "lib/nvme/private.h"
+#include "util/clock.h"
 
 /* Looks at the queue between two looks at the controller's status. */
 #define LOOKS 64
@@ -14,11 +15,11 @@
 static int wait_admin(struct pdmai_nvme *n, struct nvme_cqe *ret_cqe)
 {
 	const struct timespec pause = { .tv_nsec = 20000 };
-	int64_t end = pdmai_nvme_now_ns() + ADMIN_NS;
+	int64_t end = util_now_ns() + ADMIN_NS;
 
 	for (unsigned i = 0;; i++) {
 		/* The last look comes after the time is over. */
-		bool late = pdmai_nvme_now_ns() > end;
+		bool late = util_now_ns() > end;
 		int ret = pdmai_nvme_take(&n->admin, ret_cqe);
 
 		if (ret)

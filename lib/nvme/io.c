@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "lib/nvme/ctrl.h"
+#include "util/clock.h"
 
 #define SEGS_MAX 64
 /* Looks at the queue between two looks at the controller's status. */
@@ -229,22 +230,14 @@ int pdma_nvme_poll(struct pdma_nvme_queue *q, struct pdma_nvme_done *done, unsig
 	return n ? (int)n : ret < 0 ? ret : 0;
 }
 
-static int64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * 1000ll + t.tv_nsec / 1000000;
-}
-
 int pdma_nvme_wait(struct pdma_nvme_queue *q, int timeout_ms, struct pdma_nvme_done *ret_done)
 {
 	const struct timespec pause = { .tv_nsec = 20000 };
-	int64_t end = now_ms() + timeout_ms;
+	int64_t end = util_now_ms() + timeout_ms;
 
 	for (unsigned i = 0;; i++) {
 		/* The last look comes after the time is over. */
-		bool late = timeout_ms >= 0 && now_ms() > end;
+		bool late = timeout_ms >= 0 && util_now_ms() > end;
 		int ret = take_one(q, ret_done);
 
 		if (ret)

@@ -7,20 +7,13 @@
 
 #include "lib/core/error.h"
 #include "lib/nvme/private.h"
+#include "util/clock.h"
 
 #define CC_SHN_NORMAL (1u << 14)
 #define CC_START      (NVME_CC_EN | NVME_SQE_LOG2 << 16 | NVME_CQE_LOG2 << 20)
 #define CSTS_SHST     (3u << 2)
 /* Some controllers say 0 for "at once", which an emulated machine is not. */
 #define TIMEOUT_MIN_MS 2000u
-
-int64_t pdmai_nvme_now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * 1000000000ll + t.tv_nsec;
-}
 
 static int gone(const struct pdmai_nvme *n)
 {
@@ -30,11 +23,11 @@ static int gone(const struct pdmai_nvme *n)
 /* Until the masked status has the value; CFS ends it where the value is not that of a stop. */
 static int wait_status(struct pdmai_nvme *n, uint32_t mask, uint32_t value, const char *what)
 {
-	int64_t end = pdmai_nvme_now_ns() + n->info.timeout_ms * 1000000ll;
+	int64_t end = util_now_ns() + n->info.timeout_ms * 1000000ll;
 	const struct timespec pause = { .tv_nsec = 50000 };
 
 	for (;;) {
-		bool late = pdmai_nvme_now_ns() > end;
+		bool late = util_now_ns() > end;
 		uint32_t now = pdmai_nvme_read32(n, NVME_CSTS);
 
 		if (now == UINT32_MAX)

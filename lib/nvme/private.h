@@ -57,8 +57,6 @@ static inline void pdmai_nvme_write32(const struct pdmai_nvme *n, uint64_t off, 
 	pdmai_dev_write32(n->dev, 0, off, val);
 }
 
-int64_t pdmai_nvme_now_ns(void);
-
 /* admin.c */
 int pdmai_nvme_admin(struct pdmai_nvme *n, const struct nvme_sqe *cmd, uint32_t *ret_dw0);
 int pdmai_nvme_discover(struct pdmai_nvme *n);

@@ -10,12 +10,12 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "lib/core/error.h"
 #include "lib/nvme/nvme.h"
 #include "peerdma/nvme.h"
+#include "util/clock.h"
 
 #define PHASE	    1u
 #define ENTRIES_MAX 65536u
@@ -97,14 +97,6 @@ void pdma_nvme_remote_destroy(struct pdma_nvme_remote *r)
 	free(r);
 }
 
-static int64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * 1000ll + t.tv_nsec / 1000000;
-}
-
 static int dead(struct pdma_nvme_remote *r, int ret)
 {
 	r->dead = ret;
@@ -154,7 +146,7 @@ static int go(struct pdma_nvme_remote *r, struct batch *b, int64_t end)
 		return dead(r, pdmai_fail(ECONNABORTED, "cannot post to the queue pair: %s",
 					  strerror(err)));
 	do {
-		bool late = now_ms() > end;
+		bool late = util_now_ms() > end;
 
 		n = ibv_poll_cq(r->cq, 1, &wc);
 		if (!n && late)
@@ -258,7 +250,7 @@ static int wait_cqe(struct pdma_nvme_remote *r, int64_t end, uint16_t *ret_statu
 	char *to = (char *)&r->s->cqe + 8;
 
 	for (;;) {
-		bool late = now_ms() > end;
+		bool late = util_now_ms() > end;
 		struct batch b = { 0 };
 		int ret;
 
@@ -300,7 +292,7 @@ static int finish(struct pdma_nvme_remote *r, const struct pdma_nvme_remote_cmd 
 int pdma_nvme_remote_run(struct pdma_nvme_remote *r, const struct pdma_nvme_remote_cmd *cmd,
 			 int timeout_ms, struct pdma_nvme_done *ret_done)
 {
-	int64_t end = timeout_ms < 0 ? INT64_MAX : now_ms() + timeout_ms;
+	int64_t end = timeout_ms < 0 ? INT64_MAX : util_now_ms() + timeout_ms;
 	uint16_t status = 0;
 	int ret;
 

@@ -6,10 +6,10 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "lib/core/error.h"
+#include "util/clock.h"
 
 /*
  * TLS 1.3, key exchange by elliptic curves bound to the pre-shared key: who has the key later
@@ -288,10 +288,7 @@ short pdmai_chan_events(const struct pdmai_chan *c)
 
 static int64_t left_ms(int64_t end_ns)
 {
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (end_ns - (t.tv_sec * 1000000000ll + t.tv_nsec) + 999999) / 1000000;
+	return (end_ns - util_now_ns() + 999999) / 1000000;
 }
 
 int pdmai_chan_wait(const struct pdmai_chan *c, int64_t end_ns)

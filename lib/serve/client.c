@@ -9,6 +9,7 @@
 #include "lib/core/error.h"
 #include "lib/serve/net.h"
 #include "peerdma/serve.h"
+#include "util/clock.h"
 
 static int end(struct pdmai_client *c, const char *why)
 {
@@ -104,7 +105,7 @@ int pdmai_client_list(struct pdmai_client *c, int64_t end_ns,
 				       server_said(&m) :
 				       pdmai_fail(EPROTO, "the server's answer makes no sense");
 		fn(&m, arg);
-		if (pdmai_net_now_ns() > end_ns)
+		if (util_now_ns() > end_ns)
 			err = pdmai_fail(ETIMEDOUT, "the server's list does not end");
 	}
 	return err;
@@ -239,7 +240,7 @@ int pdma_serve_query(struct pdma_ctx *ctx, const char *host, const char *port,
 		     const char *token_file, struct pdma_export *ret_exports, unsigned max,
 		     unsigned *ret_n)
 {
-	int64_t end_ns = pdmai_net_now_ns() + 15000000000ll;
+	int64_t end_ns = util_now_ns() + 15000000000ll;
 	struct listing l = { ret_exports, max, 0 };
 	struct pdmai_client *c;
 	int err = pdmai_client_connect(host, port, token_file, end_ns, &c);

@@ -9,6 +9,7 @@
 #include "lib/core/error.h"
 #include "lib/serve/client.h"
 #include "lib/serve/net.h"
+#include "util/clock.h"
 
 #define RESOLVE_MS 3000
 
@@ -16,7 +17,7 @@
 static int await(struct pdmai_client *c, enum rdma_cm_event_type type, int64_t end_ns)
 {
 	struct pollfd p = { .fd = c->cm->fd, .events = POLLIN };
-	int64_t left = (end_ns - pdmai_net_now_ns()) / 1000000;
+	int64_t left = (end_ns - util_now_ns()) / 1000000;
 	struct rdma_cm_event *ev;
 	int n = poll(&p, 1, left > 0 ? (int)left : 0);
 	bool good;

@@ -14,6 +14,7 @@
 #include "lib/region/kinds.h"
 #include "lib/serve/client.h"
 #include "lib/serve/net.h"
+#include "util/clock.h"
 
 #define OPEN_NS	   15000000000ll
 #define IO_NS	   30000000000ll
@@ -177,7 +178,7 @@ static int open_rdma(struct pdmai_backing *b, const struct pdmai_uri *uri,
 	pthread_mutex_init(&r->io_lock, NULL);
 	r->backing = b;
 	err = take_uri(r, uri, opt);
-	err = err ? err : make_link(r, &r->main, pdmai_net_now_ns() + OPEN_NS);
+	err = err ? err : make_link(r, &r->main, util_now_ns() + OPEN_NS);
 	if (!err) {
 		r->source = (struct pdmai_event_source){ r->main.client->chan->fd, on_readable };
 		err = pdmai_events_watch(b->ctx->events, &r->source);
@@ -215,7 +216,7 @@ static bool is_connected(const struct remote *r)
 static int connect_again(struct remote *r)
 {
 	struct link l = { .client = NULL };
-	int err = make_link(r, &l, pdmai_net_now_ns() + OPEN_NS);
+	int err = make_link(r, &l, util_now_ns() + OPEN_NS);
 
 	if (err)
 		return err;
@@ -255,7 +256,7 @@ static int need_io(struct remote *r)
 	int err;
 
 	if (!r->io.client) {
-		err = make_link(r, &r->io, pdmai_net_now_ns() + OPEN_NS);
+		err = make_link(r, &r->io, util_now_ns() + OPEN_NS);
 		if (err)
 			return err;
 	}
@@ -283,13 +284,13 @@ static int broken(struct remote *r, const char *what)
 
 static int await(struct remote *r)
 {
-	int64_t end_ns = pdmai_net_now_ns() + IO_NS;
+	int64_t end_ns = util_now_ns() + IO_NS;
 	struct ibv_wc wc;
 	int n;
 
 	do {
 		n = ibv_poll_cq(r->io.client->rc.cq, 1, &wc);
-	} while (!n && pdmai_net_now_ns() < end_ns);
+	} while (!n && util_now_ns() < end_ns);
 	if (n == 1 && wc.status == IBV_WC_SUCCESS)
 		return 0;
 	return broken(r, n == 1 ? ibv_wc_status_str(wc.status) : "no completion");

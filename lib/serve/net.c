@@ -10,18 +10,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "lib/core/error.h"
-
-int64_t pdmai_net_now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * 1000000000ll + t.tv_nsec;
-}
+#include "util/clock.h"
 
 static const uint8_t v4_prefix[12] = { [10] = 0xff, [11] = 0xff };
 
@@ -211,7 +203,7 @@ void pdmai_net_tune(int fd)
 static int finish_connect(int fd, int64_t end_ns)
 {
 	struct pollfd p = { .fd = fd, .events = POLLOUT };
-	int64_t left = (end_ns - pdmai_net_now_ns()) / 1000000;
+	int64_t left = (end_ns - util_now_ns()) / 1000000;
 	int err = 0, n;
 	socklen_t len = sizeof(err);
 

@@ -31,6 +31,5 @@ void pdmai_net_tune(int fd);
 int pdmai_net_connect(const char *host, const char *port, int64_t end_ns, int *ret_fd);
 /* "10.0.0.7:41234". buf of 64 bytes. */
 void pdmai_net_text(const struct sockaddr *addr, char *buf);
-int64_t pdmai_net_now_ns(void);
 
 #endif

@@ -15,6 +15,7 @@
 
 #include "lib/core/ctx.h"
 #include "lib/serve/server.h"
+#include "util/clock.h"
 
 /* How often exports, time limits and forgotten bytes are looked after. */
 #define TICK_NS	    250000000l
@@ -65,7 +66,7 @@ void pdmai_serve_tell(struct pdma_serve *s, enum pdma_serve_event_type type,
 	va_list ap;
 
 	e->type = type;
-	e->time_ns = pdmai_net_now_ns();
+	e->time_ns = util_now_ns();
 	if (c) {
 		e->client = c->id;
 		memcpy(e->peer, c->peer, sizeof(e->peer));
@@ -248,7 +249,7 @@ static void check_keys(struct pdmai_session *c)
 
 static void look_after(struct pdma_serve *s, bool tick, bool woken)
 {
-	int64_t now = pdmai_net_now_ns();
+	int64_t now = util_now_ns();
 	struct pdmai_session *c;
 
 	if (tick || woken)

@@ -11,6 +11,7 @@
 
 #include "lib/core/error.h"
 #include "lib/serve/server.h"
+#include "util/clock.h"
 
 /* Messages of one client in one run: the others want to be heard too. */
 #define BATCH 64
@@ -224,7 +225,7 @@ static const struct {
 
 static void handle(struct pdmai_session *c, const struct pdmai_sp_msg *m)
 {
-	c->heard_ns = pdmai_net_now_ns();
+	c->heard_ns = util_now_ns();
 	if (m->type < HANDLERS && handlers[m->type].fn && handlers[m->type].state == c->state) {
 		handlers[m->type].fn(c, m);
 		return;
@@ -269,7 +270,7 @@ static void shake(struct pdmai_session *c)
 	s->stats.clients++;
 	s->stats.joined++;
 	c->state = PDMAI_SESSION_GREETS;
-	c->heard_ns = pdmai_net_now_ns();
+	c->heard_ns = util_now_ns();
 	snprintf(c->token, sizeof(c->token), "%s", pdmai_chan_token(c->chan));
 	pdmai_serve_tell(s, PDMA_SERVE_JOINED, c, NULL, "token '%s' proven", c->token);
 }
@@ -337,7 +338,7 @@ void pdmai_session_begin(struct pdma_serve *s, int fd, const struct sockaddr *ad
 	c->source = (struct pdmai_serve_source){ ready, fd };
 	c->serve = s;
 	c->id = ++s->next_id;
-	c->began_ns = c->heard_ns = pdmai_net_now_ns();
+	c->began_ns = c->heard_ns = util_now_ns();
 	pdmai_net_text(addr, c->peer);
 	LIST_INIT(&c->opens);
 	TAILQ_INSERT_TAIL(&s->sessions, c, entry);

@@ -9,6 +9,7 @@
 #include "lib/dev/peer.h"
 #include "lib/region/device.h"
 #include "lib/transfer/transfer.h"
+#include "util/clock.h"
 
 #define RING_LOG2 5
 
@@ -252,14 +253,14 @@ static int failed(const struct pdma_transfer *t, const struct pdmai_accel_done *
 /* Return: how many, -errno. */
 static int take(struct accel *a, int timeout_ms, struct pdmai_accel_done done[PDMAI_DEPTH])
 {
-	int64_t spin_end = pdmai_now_ns() + (timeout_ms ? PDMAI_SPIN_NS : 0);
+	int64_t spin_end = util_now_ns() + (timeout_ms ? PDMAI_SPIN_NS : 0);
 	int n, ret;
 
 	do {
 		n = pdmai_accel_poll(a->ring, done, PDMAI_DEPTH);
 		if (n)
 			return n;
-	} while (pdmai_now_ns() < spin_end);
+	} while (util_now_ns() < spin_end);
 	ret = pdmai_accel_wait(a->ring, timeout_ms * 1000000ll, &done[0]);
 	if (ret)
 		return ret == -ETIMEDOUT ? 0 : ret;

@@ -12,6 +12,7 @@
 #include "lib/reg/mr.h"
 #include "lib/transfer/loopback.h"
 #include "lib/transfer/transfer.h"
+#include "util/clock.h"
 
 /* Between looks once spinning is over. */
 #define PAUSE_NS 50000
@@ -236,11 +237,11 @@ static int look(struct pdma_transfer *t, struct nic *n)
 static int reap_nic(struct pdma_transfer *t, int timeout_ms)
 {
 	const struct timespec pause = { .tv_nsec = PAUSE_NS };
-	int64_t start = pdmai_now_ns(), end = start + timeout_ms * 1000000ll, now;
+	int64_t start = util_now_ns(), end = start + timeout_ms * 1000000ll, now;
 	int ret;
 
 	for (;;) {
-		now = pdmai_now_ns();
+		now = util_now_ns();
 		ret = look(t, t->priv);
 		if (ret || now >= end)
 			return ret;

@@ -6,18 +6,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+
+#include "util/clock.h"
 
 #define SLICE	  (1ull << 20)
 #define SLICE_MAX (1ull << 30)
-
-int64_t pdmai_now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * 1000000000ll + t.tv_nsec;
-}
 
 static void close_engine(struct pdma_transfer *t)
 {
@@ -34,7 +27,7 @@ static int end(struct pdma_transfer *t, int err)
 	if (err)
 		snprintf(t->sentence, sizeof(t->sentence), "%s", pdmai_error());
 	/* The bytes are there; taking registrations and queues down is not the copy's time. */
-	t->end_ns = pdmai_now_ns();
+	t->end_ns = util_now_ns();
 	if (!t->leg)
 		close_engine(t);
 	t->err = err;
@@ -117,7 +110,7 @@ static int fill_and_reap(struct pdma_transfer *t, int timeout_ms, uint64_t limit
 
 static int check_stuck(struct pdma_transfer *t, uint64_t before, uint64_t limit)
 {
-	int64_t now = pdmai_now_ns();
+	int64_t now = util_now_ns();
 
 	if (t->done != before || t->done >= limit || !t->moved_ns)
 		t->moved_ns = now;
@@ -161,7 +154,7 @@ static int next_engine(struct pdma_transfer *t, int ret)
 		return pdmai_fail(-ret, "%s", first);
 	}
 	t->open = true;
-	t->start_ns = t->moved_ns = pdmai_now_ns();
+	t->start_ns = t->moved_ns = util_now_ns();
 	return 0;
 }
 
@@ -173,7 +166,7 @@ int pdmai_transfer_pump(struct pdma_transfer *t, int timeout_ms, uint64_t limit)
 	if (t->ended)
 		return t->err ? t->err : 1;
 	if (!t->start_ns)
-		t->start_ns = pdmai_now_ns();
+		t->start_ns = util_now_ns();
 	ret = gates(t);
 	if (!ret) {
 		ret = t->ops->pump ? t->ops->pump(t, timeout_ms, limit) :
@@ -201,7 +194,7 @@ static int report(struct pdma_transfer *t)
 
 int pdma_transfer_poll(struct pdma_transfer *t, int timeout_ms)
 {
-	int64_t until = timeout_ms < 0 ? INT64_MAX : pdmai_now_ns() + timeout_ms * 1000000ll;
+	int64_t until = timeout_ms < 0 ? INT64_MAX : util_now_ns() + timeout_ms * 1000000ll;
 	uint64_t before = t->done;
 	int ret, wait;
 
@@ -213,7 +206,7 @@ int pdma_transfer_poll(struct pdma_transfer *t, int timeout_ms)
 	do {
 		wait = timeout_ms == 0 ? 0 : 100;
 		ret = pdmai_transfer_pump(t, wait, t->len);
-	} while (!ret && t->done == before && pdmai_now_ns() < until);
+	} while (!ret && t->done == before && util_now_ns() < until);
 	if ((t->done != before || t->ended) && report(t))
 		pdma_transfer_cancel(t);
 	return ret;
@@ -325,7 +318,7 @@ int pdma_transfer_get_status(const struct pdma_transfer *t, struct pdma_transfer
 		.len = t->len,
 		.done = t->done,
 		.start_ns = t->start_ns,
-		.now_ns = t->ended ? t->end_ns : pdmai_now_ns(),
+		.now_ns = t->ended ? t->end_ns : util_now_ns(),
 		.finished = t->ended,
 		.err = -t->err,
 	};
@@ -346,6 +339,6 @@ int pdma_transfer_get_result(const struct pdma_transfer *t, struct pdma_copy_res
 	memcpy(r.refused, t->refused, sizeof(r.refused));
 	r.done = t->done;
 	if (t->start_ns)
-		r.time_ns = (t->ended ? t->end_ns : pdmai_now_ns()) - t->start_ns;
+		r.time_ns = (t->ended ? t->end_ns : util_now_ns()) - t->start_ns;
 	return pdmai_info_copy(ret_result, &r, sizeof(r));
 }

@@ -82,8 +82,6 @@ struct pdma_transfer {
 extern const struct pdmai_engine_ops pdmai_engine_accel, pdmai_engine_nic, pdmai_engine_direct,
 	pdmai_engine_cpu, pdmai_engine_staged;
 
-int64_t pdmai_now_ns(void);
-
 /* Where offset off of the transfer lies in the region of an end. */
 static inline uint64_t pdmai_end_at(const struct pdmai_end *end, uint64_t off)
 {

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "models/common/spin.h"
+#include "util/clock.h"
 
 struct mdl_worker {
 	pthread_t thread;
@@ -25,10 +26,7 @@ struct mdl_worker {
 
 uint64_t mdl_now_ns(void)
 {
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+	return (uint64_t)util_now_ns();
 }
 
 static void futex_wait(_Atomic uint32_t *word, uint32_t seen, uint64_t deadline_ns)

@@ -14,7 +14,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+
+#include "util/clock.h"
 
 struct options {
 	unsigned long runs, seed, max_len, timeout_s;
@@ -143,14 +144,6 @@ static int run_mutated(const struct options *o, const struct fuzz_corpus *c)
 	return ret;
 }
 
-static double seconds(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
 static int bail_out(const char *what, int err)
 {
 	printf("Bail out! %s: %s\n", what, strerror(-err));
@@ -170,11 +163,11 @@ static int run_all(const struct options *o, const struct fuzz_corpus *c)
 		return bail_out("replay", ret);
 	printf("ok 1 - replay of %zu inputs\n", c->n);
 	fflush(stdout);
-	start = seconds();
+	start = util_now_s();
 	ret = run_mutated(o, c);
 	if (ret)
 		return bail_out("run", ret);
-	took = seconds() - start;
+	took = util_now_s() - start;
 	printf("ok 2 - %lu runs, seed %lu\n", o->runs, o->seed);
 	printf("# %.1f s, %.0f a second\n", took, took > 0 ? (double)o->runs / took : 0.0);
 	return 0;

@@ -2,9 +2,9 @@
 /* Resets in the middle of work: when one has returned, not a byte is written any more. */
 #include <errno.h>
 #include <string.h>
-#include <time.h>
 
 #include "tests/guest/rig.h"
+#include "util/clock.h"
 
 #define LEN   (16u << 20)
 #define TIMES 1024
@@ -41,24 +41,16 @@ static void start_long_copy(struct rig *r, struct long_copy *c, enum rig_kind to
 		;
 }
 
-static int64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * 1000000000ll + t.tv_nsec;
-}
-
 /* Fill the destination anew and see that it stays so, everywhere, and that nothing is counted. */
 static void expect_silence(struct rig *r, struct long_copy *c)
 {
 	struct kit_bytes before = rig_bytes(r, 0), after, d;
-	int64_t end = now_ns() + WATCH_NS;
+	int64_t end = util_now_ns() + WATCH_NS;
 
 	rig_area_fill(&c->dst, 3);
 	do {
 		RIG_CHECK_AREA(&c->dst, 3);
-	} while (now_ns() < end);
+	} while (util_now_ns() < end);
 	after = rig_bytes(r, 0);
 	d = kit_bytes_since(&before, &after);
 	for (int t = 0; t < KIT_TARGETS; t++)

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "tests/guest/kernel_rig.h"
+#include "util/clock.h"
 
 #define WAIT_MS 20000
 
@@ -24,11 +25,11 @@ static void open_device(struct kernel_rdma *q, const char *prefix)
 
 static void wait_active(struct kernel_rdma *q)
 {
-	for (int64_t end = kernel_now_ms() + WAIT_MS;;) {
+	for (int64_t end = util_now_ms() + WAIT_MS;;) {
 		CHECK_EQ(ibv_query_port(q->context, 1, &q->port), 0);
 		if (q->port.state == IBV_PORT_ACTIVE)
 			return;
-		CHECK(kernel_now_ms() < end);
+		CHECK(util_now_ms() < end);
 		nanosleep(&(struct timespec){ .tv_nsec = 20000000 }, NULL);
 	}
 }
@@ -168,7 +169,7 @@ enum ibv_wc_status kernel_rdma_do(struct kernel_rdma *q, const struct kernel_rdm
 	struct ibv_send_wr *bad, wr = {
 		.sg_list = &sge, .num_sge = 1, .opcode = op->op, .send_flags = IBV_SEND_SIGNALED
 	};
-	int64_t end = kernel_now_ms() + WAIT_MS;
+	int64_t end = util_now_ms() + WAIT_MS;
 	struct ibv_wc wc = { 0 };
 	int n;
 
@@ -176,7 +177,7 @@ enum ibv_wc_status kernel_rdma_do(struct kernel_rdma *q, const struct kernel_rdm
 	CHECK_EQ(ibv_post_send(q->qp[0], &wr, &bad), 0);
 	do {
 		n = ibv_poll_cq(q->cq, 1, &wc);
-		CHECK(n >= 0 && kernel_now_ms() < end);
+		CHECK(n >= 0 && util_now_ms() < end);
 	} while (!n);
 	return wc.status;
 }

@@ -18,6 +18,7 @@
 #include "lib/vfio/private.h"
 #include "tests/guest/kernel_rdma_rig.h"
 #include "tests/guest/kernel_rig.h"
+#include "util/clock.h"
 
 #define LEN	  (256 * KIB)
 #define SLOTS	  8 /* generations that the disk has; those near each other are different */
@@ -199,11 +200,11 @@ static void reset(struct load *l)
 /* Every worker gets something done: it has recovered from the reset before, and is at work. */
 static void wait_progress(struct load *l, const uint64_t *before)
 {
-	int64_t end = kernel_now_ms() + WAIT_MS;
+	int64_t end = util_now_ms() + WAIT_MS;
 
 	for (unsigned i = 0; i < N_WORKERS; i++)
 		while (__atomic_load_n(&l->w[i].good, __ATOMIC_RELAXED) == before[i]) {
-			if (kernel_now_ms() > end)
+			if (util_now_ms() > end)
 				tap_fail(__FILE__, __LINE__,
 					 "worker %u stands still in round %" PRIu64, i, l->round);
 			nanosleep(&(struct timespec){ .tv_nsec = 200000 }, NULL);
@@ -235,7 +236,7 @@ static void one_round(struct load *l)
 		kit_pattern_fill(l->r.mem + l->w[i].area, LEN, empty_seed(l->round), 0);
 	}
 	if (l->round % 100 == 0) {
-		printf("# round %" PRIu64 " after %" PRId64 " ms\n", l->round, kernel_now_ms());
+		printf("# round %" PRIu64 " after %" PRId64 " ms\n", l->round, util_now_ms());
 		fflush(stdout);
 	}
 	l->stop = false;
@@ -288,7 +289,7 @@ static void resets_under_load(void)
 {
 	const char *text = getenv("PEERDMA_RESETS");
 	uint64_t count = text ? strtoull(text, NULL, 10) : USUAL;
-	int64_t start_ms = kernel_now_ms();
+	int64_t start_ms = util_now_ms();
 	struct stock outside, warm, now;
 	struct kernel_rig r;
 	static struct load l;
@@ -307,7 +308,7 @@ static void resets_under_load(void)
 	now = take_stock();
 	printf("# %" PRIu64 " resets in %" PRId64
 	       " ms, memory free before %ld KiB, after %ld KiB\n",
-	       l.round, kernel_now_ms() - start_ms, warm.free_kib, now.free_kib);
+	       l.round, util_now_ms() - start_ms, warm.free_kib, now.free_kib);
 	CHECK_EQ(now.dmabufs, warm.dmabufs);
 	CHECK_EQ(now.module, warm.module);
 	CHECK(warm.free_kib - now.free_kib < LEAK_KIB);

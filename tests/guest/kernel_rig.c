@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "lib/sysfs/attr.h"
+#include "util/clock.h"
 
 #define DRIVER	    "peerdma_vfio"
 #define PARAMETERS  PDMAI_SYSFS "/module/" DRIVER "/parameters/"
@@ -226,7 +227,7 @@ const char *kernel_disk(unsigned nsid)
 {
 	static char path[32];
 
-	for (int64_t end = kernel_now_ms() + 20000; kernel_now_ms() < end;) {
+	for (int64_t end = util_now_ms() + 20000; util_now_ms() < end;) {
 		for (unsigned i = 1; i < 4; i++) {
 			snprintf(path, sizeof(path), "/dev/nvme0n%u", i);
 			if (is_namespace(path + 5, nsid) && !access(path, F_OK))
@@ -328,14 +329,6 @@ int64_t kernel_io_end(struct kernel_io *io)
 	return io->result;
 }
 
-int64_t kernel_now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 /* The ninth number of a disk's statistics: requests that it has not answered. */
 void kernel_wait_in_flight(const char *disk)
 {
@@ -374,10 +367,10 @@ void kernel_let_go(struct kernel_rig *r, struct kernel_io *io, int fd)
 
 void kernel_refused(int (*request)(struct kernel_rig *), struct kernel_rig *r, unsigned ms)
 {
-	int64_t start = kernel_now_ms(), took;
+	int64_t start = util_now_ms(), took;
 
 	CHECK_EQ(request(r), -ETIMEDOUT);
-	took = kernel_now_ms() - start;
+	took = util_now_ms() - start;
 	printf("# refused after %" PRId64 " ms of %u\n", took, ms);
 	CHECK(took >= ms && took < ms + 3000);
 }

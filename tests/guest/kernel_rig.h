@@ -90,8 +90,6 @@ struct kernel_io {
 void kernel_io_start(struct kernel_io *io, int fd, void *buf, size_t len, int64_t off);
 int64_t kernel_io_end(struct kernel_io *io);
 
-int64_t kernel_now_ms(void);
-
 /*
  * A read of a MiB at KERNEL_TO, which gets seed's pattern, has reached the disk, and the disk
  * stands still: the pages are held. Return: the disk.

@@ -9,6 +9,7 @@
 
 #include "tests/guest/kernel_rig.h"
 #include "tests/guest/lib_rig.h"
+#include "util/clock.h"
 
 #define ACCESS (IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_REMOTE_READ)
 #define LEN    MIB
@@ -61,14 +62,14 @@ static enum ibv_wc_status rdma(struct both *b, enum ibv_wr_opcode op)
 		.send_flags = IBV_SEND_SIGNALED,
 		.wr.rdma = { .remote_addr = (uintptr_t)b->pages.mem + AREA, .rkey = b->mr->rkey },
 	};
-	int64_t end = kernel_now_ms() + 20000;
+	int64_t end = util_now_ms() + 20000;
 	struct ibv_wc wc = { 0 };
 	int n;
 
 	CHECK_EQ(ibv_post_send(b->nic.qp[0], &wr, &bad), 0);
 	do {
 		n = ibv_poll_cq(b->nic.cq, 1, &wc);
-		CHECK(n >= 0 && kernel_now_ms() < end);
+		CHECK(n >= 0 && util_now_ms() < end);
 	} while (!n);
 	return wc.status;
 }

@@ -23,6 +23,7 @@
 #include "tests/guest/kernel_rdma_rig.h"
 #include "tests/guest/kernel_rig.h"
 #include "tests/guest/kernel_shown.h"
+#include "util/clock.h"
 
 #define AREA   (32 * MIB)
 #define ENOUGH 20 /* transfers, to say that it runs */
@@ -109,11 +110,11 @@ static void start(struct load *l)
 
 static void wait_running(const struct progress *p)
 {
-	int64_t end = kernel_now_ms() + 30000;
+	int64_t end = util_now_ms() + 30000;
 
 	while (__atomic_load_n(&p->disk, __ATOMIC_RELAXED) < ENOUGH ||
 	       __atomic_load_n(&p->nic, __ATOMIC_RELAXED) < ENOUGH) {
-		CHECK(kernel_now_ms() < end);
+		CHECK(util_now_ms() < end);
 		nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
 	}
 }

@@ -14,6 +14,7 @@
 #include "lib/sysfs/attr.h"
 #include "tests/guest/kernel_rig.h"
 #include "tests/guest/lib_rig.h"
+#include "util/clock.h"
 
 #define ACCESS	   (IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_REMOTE_READ)
 #define LEN	   MIB
@@ -136,14 +137,14 @@ static enum ibv_wc_status rdma(struct nic *n, enum ibv_wr_opcode op)
 		.send_flags = IBV_SEND_SIGNALED,
 		.wr.rdma = { .remote_addr = 0, .rkey = n->mr->rkey },
 	};
-	int64_t end = kernel_now_ms() + 20000;
+	int64_t end = util_now_ms() + 20000;
 	struct ibv_wc wc = { 0 };
 	int got;
 
 	CHECK_EQ(ibv_post_send(n->rig.qp[0], &wr, &bad), 0);
 	do {
 		got = ibv_poll_cq(n->rig.cq, 1, &wc);
-		CHECK(got >= 0 && kernel_now_ms() < end);
+		CHECK(got >= 0 && util_now_ms() < end);
 	} while (!got);
 	return wc.status;
 }

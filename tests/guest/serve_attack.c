@@ -14,6 +14,7 @@
 #include "lib/core/error.h"
 #include "lib/serve/client.h"
 #include "lib/serve/net.h"
+#include "util/clock.h"
 
 #define RANGE_OFF 0x100000ull
 #define RANGE_LEN 0x10000ull
@@ -38,7 +39,7 @@ static _Noreturn void die(const char *what)
 
 static int64_t soon(void)
 {
-	return pdmai_net_now_ns() + WAIT_NS;
+	return util_now_ns() + WAIT_NS;
 }
 
 static int try_open(struct attacker *a, uint64_t off, uint64_t len, unsigned rights)
@@ -114,7 +115,7 @@ static enum ibv_wc_status attempt(struct attacker *a, enum ibv_wr_opcode op, uin
 		die("cannot post");
 	do {
 		n = ibv_poll_cq(a->client->rc.cq, 1, &wc);
-	} while (!n && pdmai_net_now_ns() < end);
+	} while (!n && util_now_ns() < end);
 	if (n != 1)
 		die("no completion");
 	return wc.status;

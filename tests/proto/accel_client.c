@@ -5,8 +5,9 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "util/clock.h"
 
 #define SQ 0x0u
 #define CQ 0x400u
@@ -89,21 +90,13 @@ uint32_t a_ring_start(struct acc *a, uint32_t vector)
 	return c_read32(&a->c, 0, 0x1024);
 }
 
-static int64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * INT64_C(1000) + ts.tv_nsec / 1000000;
-}
-
 int a_ring_reset(struct acc *a)
 {
-	int64_t end = now_ms() + A_WAIT_MS;
+	int64_t end = util_now_ms() + A_WAIT_MS;
 	int err = put32(a, 0, 0x1020, 4);
 
 	while (!err && c_read32(&a->c, 0, 0x1024)) {
-		if (now_ms() > end)
+		if (util_now_ms() > end)
 			return -ETIMEDOUT;
 		poll(NULL, 0, 1);
 	}
@@ -116,10 +109,10 @@ static int await(struct acc *a, uint32_t index, struct a_cqe *ret)
 	const uint8_t *slot = a->vram + CQ + index % A_ENTRIES * sizeof(*ret);
 	const uint64_t *last = (const uint64_t *)(const void *)(slot + 0x18);
 	unsigned phase = 1 - index / A_ENTRIES % 2;
-	int64_t end = now_ms() + A_WAIT_MS;
+	int64_t end = util_now_ms() + A_WAIT_MS;
 
 	while ((__atomic_load_n(last, __ATOMIC_ACQUIRE) >> 48 & 1) != phase) {
-		if (now_ms() > end)
+		if (util_now_ms() > end)
 			return -ETIMEDOUT;
 		poll(NULL, 0, 1);
 	}

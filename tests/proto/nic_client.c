@@ -15,8 +15,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "util/clock.h"
 
 #define SLOT_LAST 0x3c
 
@@ -121,20 +122,12 @@ void n_set_reg(struct nicc *n, uint32_t off, uint32_t val)
 	assert_int_equal(c_write(&n->c, 0, off, b, 4), 0);
 }
 
-static int64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * INT64_C(1000) + ts.tv_nsec / 1000000;
-}
-
 void n_ready(struct nicc *n)
 {
-	int64_t end = now_ms() + N_WAIT_MS;
+	int64_t end = util_now_ms() + N_WAIT_MS;
 
 	while (n_reg(n, 0x1fc) >> 31) {
-		assert_true(now_ms() < end);
+		assert_true(util_now_ms() < end);
 		poll(NULL, 0, 1);
 	}
 }
@@ -218,7 +211,7 @@ uint8_t *n_write(struct nicc *n, unsigned slot, uint32_t in_len, uint32_t out_le
 int n_ring(struct nicc *n, unsigned slot)
 {
 	const uint32_t *last = (const uint32_t *)(void *)(n->ram + N_QUEUE + slot * 64 + SLOT_LAST);
-	int64_t end = now_ms() + N_WAIT_MS;
+	int64_t end = util_now_ms() + N_WAIT_MS;
 	uint32_t val;
 
 	n_set_reg(n, 0x18, 1u << slot);
@@ -226,7 +219,7 @@ int n_ring(struct nicc *n, unsigned slot)
 		val = __atomic_load_n(last, __ATOMIC_ACQUIRE) >> 24;
 		if (!(val & 1))
 			return (int)(val >> 1);
-		if (now_ms() > end)
+		if (util_now_ms() > end)
 			return -ETIMEDOUT;
 		poll(NULL, 0, 1);
 	}

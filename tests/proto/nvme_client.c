@@ -5,8 +5,9 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "util/clock.h"
 
 #define CC   0x14u
 #define CSTS 0x1cu
@@ -22,14 +23,6 @@
 
 _Static_assert(sizeof(struct n_sqe) == 64, "3.1");
 _Static_assert(sizeof(struct n_cqe) == 16, "3.2");
-
-static int64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * INT64_C(1000) + ts.tv_nsec / 1000000;
-}
 
 static int put32(struct disk *d, uint32_t region, uint64_t off, uint32_t val)
 {
@@ -120,7 +113,7 @@ int n_command(struct disk *d, uint16_t command)
 /* Until RDY is as wanted; CFS goes with it. */
 static int await_ready(struct disk *d, uint32_t want)
 {
-	int64_t end = now_ms() + N_WAIT_MS;
+	int64_t end = util_now_ms() + N_WAIT_MS;
 	uint32_t csts;
 
 	for (;;) {
@@ -129,7 +122,7 @@ static int await_ready(struct disk *d, uint32_t want)
 			return -EIO;
 		if ((csts & (RDY | CFS)) == want)
 			return 0;
-		if (now_ms() > end)
+		if (util_now_ms() > end)
 			return -ETIMEDOUT;
 		poll(NULL, 0, 1);
 	}
@@ -194,10 +187,10 @@ int n_await(struct disk *d, unsigned q, struct n_cqe *ret)
 	struct n_queue *n = &d->q[q];
 	const uint8_t *slot = n->cq + n->head * sizeof(*ret);
 	const uint64_t *last = (const uint64_t *)(const void *)(slot + 8);
-	int64_t end = now_ms() + N_WAIT_MS;
+	int64_t end = util_now_ms() + N_WAIT_MS;
 
 	while ((__atomic_load_n(last, __ATOMIC_ACQUIRE) >> 48 & 1) != n->phase) {
-		if (now_ms() > end)
+		if (util_now_ms() > end)
 			return -ETIMEDOUT;
 		poll(NULL, 0, 1);
 	}
