@@ -21,6 +21,7 @@ needed='
 dma_buf_invalidate       peerdma       7.2
 phys_vec_to_sgt          peerdma       7.2
 p2pdma_provider          peerdma       7.2
+follow_pfnmap            peerdma       6.12
 vfio_get_dmabuf_phys     peerdma_vfio  7.2
 vfio_region_info_caps    peerdma_vfio  7.2
 insert_page_mkwrite      peerdma_vfio  6.18
@@ -48,6 +49,18 @@ p2pdma_provider() {
 	#include <linux/pci-p2pdma.h>
 	struct p2pdma_provider *(*const probe_provider)(struct pci_dev *, int) =
 		pcim_p2pdma_provider;
+	END
+}
+
+follow_pfnmap() {
+	cat <<-'END'
+	#include <linux/mm.h>
+	int (*const probe_follow)(struct follow_pfnmap_args *) = follow_pfnmap_start;
+	unsigned long probe_mask(const struct follow_pfnmap_args *args);
+	unsigned long probe_mask(const struct follow_pfnmap_args *args)
+	{
+		return args->addr_mask;
+	}
 	END
 }
 

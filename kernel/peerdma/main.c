@@ -16,6 +16,7 @@ static_assert(sizeof(struct peerdma_provider_row) == PEERDMA_PROVIDER_ROW_SIZE_V
 static_assert(sizeof(struct peerdma_pin_row) == PEERDMA_PIN_ROW_SIZE_V1);
 static_assert(sizeof(struct peerdma_limit) == PEERDMA_LIMIT_SIZE_V1);
 static_assert(sizeof(struct peerdma_listen) == PEERDMA_LISTEN_SIZE_V1);
+static_assert(sizeof(struct peerdma_where) == PEERDMA_WHERE_SIZE_V1);
 
 static int pdk_open(struct inode *inode, struct file *file)
 {
@@ -51,6 +52,8 @@ static long pdk_ioctl(struct file *file, unsigned int cmd, unsigned long address
 		return pdk_ioctl_limit_clear(arg);
 	case PEERDMA_IOC_LISTEN:
 		return pdk_ioctl_listen(file, arg);
+	case PEERDMA_IOC_WHERE:
+		return pdk_ioctl_where(arg);
 	default:
 		return -ENOTTY;
 	}

@@ -9,6 +9,7 @@ struct poll_table_struct;
 
 /* PEERDMA_IOC_... Return: 0 or -errno as their header says. */
 int peerdma_ioctl_path(void __user *arg);
+int pdk_ioctl_where(void __user *arg);
 int pdk_ioctl_providers(void __user *arg);
 int pdk_ioctl_pins(void __user *arg);
 int pdk_ioctl_limits(void __user *arg);

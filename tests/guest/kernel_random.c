@@ -48,6 +48,7 @@ struct caller {
 
 static int fds[N_FDS], test_fd;
 static struct peerdma_pci functions[3];
+static void *bar; /* of the second */
 
 static uint32_t next(struct caller *c)
 {
@@ -140,6 +141,19 @@ static void fill_listen(struct caller *c, uint32_t *words)
 	memcpy(words, &listen, sizeof(listen));
 }
 
+/* A BAR that the process has mapped, or something else. */
+static void fill_where(struct caller *c, uint32_t *words)
+{
+	struct peerdma_where where = { .size = sizeof(where),
+				       .function = functions[below(c, 2)],
+				       .address = (uintptr_t)bar + below(c, 2 * AREA),
+				       .len = below(c, AREA) };
+
+	if (!below(c, 4))
+		where.address = odd_address(c);
+	memcpy(words, &where, sizeof(where));
+}
+
 static void fill_any(struct caller *c, uint32_t *words)
 {
 	for (int i = 0; i < 40; i++)
@@ -155,6 +169,7 @@ static const struct request requests[] = {
 	{ PEERDMA_IOC_LIMIT_GET, 48, { EPERM, ENOENT }, fill_limit },
 	{ PEERDMA_IOC_LIMIT_CLEAR, 48, { EPERM, ENOENT }, fill_limit },
 	{ PEERDMA_IOC_LISTEN, 16, { EBUSY, EUSERS }, fill_listen },
+	{ PEERDMA_IOC_WHERE, 56, { EPERM, ENODEV, ENXIO }, fill_where },
 	{ _IOWR(PEERDMA_IOCTL_TYPE, 99, uint32_t), 16, { ENOTTY }, fill_any },
 };
 #define N_REQUESTS (sizeof(requests) / sizeof(requests[0]))
@@ -317,6 +332,20 @@ static void find_function(const char *slot, struct peerdma_pci *ret)
 				     .devfn = (uint8_t)(device << 3 | function) };
 }
 
+/* No driver has the function, so the kernel lets its BAR be mapped. */
+static void map_bar(const char *slot)
+{
+	char path[128];
+	int fd;
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/resource2", getenv(slot) ?: "");
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	CHECK(fd >= 0);
+	bar = mmap(NULL, 2 * AREA, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	CHECK(bar != MAP_FAILED);
+	close(fd);
+}
+
 static void load(const char *name)
 {
 	char path[512];
@@ -355,6 +384,7 @@ static void every_answer_is_a_documented_one(void)
 	find_function("PEERDMA_SLOT_NIC0", &functions[0]);
 	find_function("PEERDMA_SLOT_ACC0", &functions[1]);
 	find_function("PEERDMA_SLOT_DISK0", &functions[2]);
+	map_bar("PEERDMA_SLOT_ACC0");
 	load("peerdma");
 	load("peerdma_test");
 	test_fd = open("/dev/peerdma_test", O_RDWR | O_CLOEXEC);
@@ -369,6 +399,7 @@ static void every_answer_is_a_documented_one(void)
 		CHECK_EQ(status, 0);
 	}
 	close(test_fd);
+	munmap(bar, 2 * AREA);
 	check_empty();
 	CHECK_EQ(syscall(SYS_delete_module, "peerdma_test", 0), 0);
 	CHECK_EQ(syscall(SYS_delete_module, "peerdma", 0), 0);

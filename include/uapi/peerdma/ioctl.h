@@ -73,6 +73,32 @@ struct peerdma_path {
 #define PEERDMA_IOC_PATH _IOWR(PEERDMA_IOCTL_TYPE, 0, __u32)
 
 /*
+ * PEERDMA_IOC_WHERE: where in a BAR of function a mapping of the calling process lies that has page
+ * frames and no pages, as drivers map registers and device memory: memory of a NIC, say. It holds
+ * at the moment of the request; whoever made the mapping says until when. Addresses that do not lead
+ * into a BAR of function are not told.
+ *
+ * ENODEV    no such function
+ * EINVAL    len is 0, or the range passes the end of the address space
+ * EFAULT    part of it is not mapped, has pages, or was not touched since it was mapped
+ * ENXIO     it is not one range of one memory BAR of the function
+ * EPERM     no CAP_SYS_ADMIN
+ * EINTR     the caller is being killed
+ */
+struct peerdma_where {
+	__u32 size;
+	__u32 flags; /* 0 */
+	struct peerdma_pci function;
+	__u64 address;	/* in: of the calling process */
+	__u64 len;	/* in: bytes */
+	__u64 off;	/* out: in the BAR */
+	__u64 bus_addr; /* out: of off */
+	__u32 bar;	/* out: 0 to 5 */
+	__u32 reserved;
+};
+#define PEERDMA_WHERE_SIZE_V1 56u
+
+/*
  * Lists: providers, pins, limits.
  *
  * The kernel writes rows from cursor on, in ascending order of a number that is never used again,
@@ -249,5 +275,6 @@ struct peerdma_event {
 #define PEERDMA_IOC_LIMIT_GET	_IOWR(PEERDMA_IOCTL_TYPE, 5, __u32)
 #define PEERDMA_IOC_LIMIT_CLEAR _IOWR(PEERDMA_IOCTL_TYPE, 6, __u32)
 #define PEERDMA_IOC_LISTEN	_IOWR(PEERDMA_IOCTL_TYPE, 7, __u32)
+#define PEERDMA_IOC_WHERE	_IOWR(PEERDMA_IOCTL_TYPE, 8, __u32)
 
 #endif
