@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from . import demo, fabric, guesttests, hosttree, image, kbuild, options, paths, picture, recipe
+from . import demo, fabric, guesttests, hosttree, image, kbuild, options, paths, picture
 from . import registry, setup, testcmd, testrun, topology
 from .errors import EXIT_USAGE, LabError
 from .guesttests import Group
@@ -112,7 +112,7 @@ def _work(args: argparse.Namespace, groups: list[Group], output: Path) -> int:
 
 def cmd_image(args: argparse.Namespace) -> int:
     cache = paths.cache_dir(args.cache)
-    wanted = recipe.load_recipe(recipe.parse_packages(args.packages))
+    wanted = setup.get_recipe(args)
     made = image.ensure(cache, wanted, args.mirror, args.rebuild)
     if args.prune:
         for name in image.remove_others(cache, wanted):
@@ -125,11 +125,12 @@ def cmd_image(args: argparse.Namespace) -> int:
 def cmd_kbuild(args: argparse.Namespace) -> int:
     cache, build = paths.cache_dir(args.cache), paths.build_dir(args.build)
     release = setup.get_image(args).release
-    tree = kbuild.ensure(cache, recipe.load_recipe(), release, args.mirror, args.check)
+    tree = kbuild.ensure(cache, setup.get_recipe(args), release, args.mirror, args.check)
     if args.check:
         kbuild.check(tree, release, paths.SOURCE, build / "kernel-check")
     else:
-        kbuild.build(tree, release, paths.SOURCE, build / "kernel")
+        out = paths.kernel_modules(build, setup.kernel_release(args))
+        kbuild.build(tree, release, paths.SOURCE, out)
     return 0
 
 

@@ -4,6 +4,7 @@
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import tarfile
@@ -18,7 +19,11 @@ from .progress import Progress
 from .recipe import Recipe
 
 META = "image.json"
-KERNEL_PREFIX = "./boot/vmlinuz-"
+# Where a kernel and its configuration are: of linux-image, and before Debian has signed it.
+KERNELS = (
+    (re.compile(r"\./boot/vmlinuz-(.+)"), "./boot/config-{}"),
+    (re.compile(r"\./usr/lib/modules/([^/]+)/vmlinuz\.unsigned"), "./usr/lib/modules/{}/config"),
+)
 
 
 @dataclass(frozen=True)
@@ -67,15 +72,13 @@ def _bootstrap(recipe: Recipe, mirror: str, work: Path, progress: Progress) -> N
     debian.bootstrap(system, work, work / "root.tar", progress)
 
 
-def _kernel_release(tar: tarfile.TarFile) -> str:
-    releases = sorted(
-        m.name.removeprefix(KERNEL_PREFIX)
-        for m in tar
-        if m.name.startswith(KERNEL_PREFIX) and m.isfile()
-    )
-    if not releases:
-        raise LabError("the image has no kernel")
-    return releases[-1]
+def find_kernel(names: list[str]) -> tuple[str, str, str]:
+    """Among the files of an image: the kernel's release, the kernel, its configuration."""
+    for pattern, config in KERNELS:
+        found = sorted(filter(None, map(pattern.fullmatch, names)), key=lambda m: m[1])
+        if found:
+            return found[-1][1], found[-1][0], config.format(found[-1][1])
+    raise LabError("the image has no kernel")
 
 
 def _copy_out(tar: tarfile.TarFile, name: str, place: Path) -> None:
@@ -96,10 +99,10 @@ def _make_root(work: Path, result: Path) -> None:
 
 def _assemble(recipe: Recipe, work: Path, result: Path, progress: Progress) -> None:
     with tarfile.open(work / "root.tar") as tar:
-        release = _kernel_release(tar)
+        release, kernel, config = find_kernel([m.name for m in tar if m.isfile()])
         progress.line(f"kernel {release}; taking QEMU out")
-        _copy_out(tar, f"./boot/vmlinuz-{release}", result / "vmlinuz")
-        _copy_out(tar, f"./boot/config-{release}", result / "config")
+        _copy_out(tar, kernel, result / "vmlinuz")
+        _copy_out(tar, config, result / "config")
         kernelconfig.verify(result / "config", recipe.data["kernel_options"])
         hosttree.extract(tar, result / "host")
         (result / "early.cpio").write_bytes(

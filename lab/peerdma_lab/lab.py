@@ -23,6 +23,7 @@ from .topology import Topology
 
 NODES_MAX = 8
 DISK_BYTES = 1 << 30
+OWN_MODULES = "kernel"
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 T = TypeVar("T")
 BIND_SCRIPT = (
@@ -56,6 +57,8 @@ class Options:
     allowed: tuple[re.Pattern[str], ...] = ()
     modules: list[str] = field(default_factory=list)
     bind: bool = True
+    # Folder of the build directory whose modules a guest finds in /peerdma/build/kernel.
+    own_modules: str = OWN_MODULES
 
 
 class Lab:
@@ -304,6 +307,9 @@ class Lab:
             )
 
     async def _prepare_node(self, n: Node) -> None:
+        if self.options.own_modules != OWN_MODULES:
+            source = f"/peerdma/build/{self.options.own_modules}"
+            await self.must(n, ["mount", "--bind", source, f"/peerdma/build/{OWN_MODULES}"])
         modules = self._modules()
         if modules:
             await self.must(n, ["modprobe", "-a", "--", *modules])

@@ -27,7 +27,8 @@ examples:
   peerdma-lab shell
   peerdma-lab test 'vfio_*'
 
-environment: PEERDMA_CACHE, PEERDMA_BUILD, PEERDMA_FABRIC, PEERDMA_RUN, PEERDMA_MIRROR
+environment: PEERDMA_CACHE, PEERDMA_BUILD, PEERDMA_FABRIC, PEERDMA_RUN, PEERDMA_MIRROR,
+  PEERDMA_KERNEL_RELEASE
 """
 
 Handler = Callable[[argparse.Namespace], int]
@@ -42,6 +43,11 @@ IMAGE: list[Option] = [
         {"metavar": "LIST", "default": ""},
     ),
     (("--mirror",), "Debian mirror to build from", {"metavar": "URL"}),
+    (
+        ("--kernel-release",),
+        "Debian's kernel of that release, such as 7.3.4+deb13-amd64; another one is another image",
+        {"metavar": "RELEASE"},
+    ),
 ]
 NODE: list[Option] = [
     (

@@ -32,6 +32,11 @@ def build_dir(option: str | None = None) -> Path:
     return Path(path).absolute()
 
 
+def kernel_modules(build: Path, release: str | None) -> Path:
+    """Where the modules of kernel/ are: for the image's own kernel, or for one asked for."""
+    return build / (f"kernel-{release}" if release else "kernel")
+
+
 def runtime_dir() -> Path:
     """A directory of this user only, with a short name, in which every running lab has its own."""
     option = os.environ.get("PEERDMA_RUN")

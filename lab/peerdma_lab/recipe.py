@@ -16,6 +16,10 @@ from .paths import lab_data
 # Counts up when the builder makes something else out of the same recipe.
 BUILDER_VERSION = 1
 PACKAGE_NAME = re.compile(r"[a-z0-9][a-z0-9+.-]+(/[a-z0-9-]+)?")
+RELEASE = re.compile(r"\d+(\.\d+)+[a-z0-9+.~]*(-[a-z0-9]+)*-amd64")
+# What linux-image-RELEASE consists of. Debian has these some time before it has signed them, and
+# the lab needs no signature.
+KERNEL_PACKAGES = ("linux-base-{}", "linux-binary-unsigned-{}", "linux-modules-{}")
 
 
 @dataclass(frozen=True)
@@ -50,8 +54,23 @@ def parse_packages(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def load_recipe(extra: tuple[str, ...] = (), folder: Path | None = None) -> Recipe:
+def parse_release(text: str) -> str:
+    """The release of one of Debian's kernels."""
+    if not RELEASE.fullmatch(text):
+        raise LabError(
+            f"'{text}' is not the release of a Debian kernel such as 7.3.4+deb13-amd64",
+            status=EXIT_USAGE,
+        )
+    return text
+
+
+def load_recipe(
+    extra: tuple[str, ...] = (), folder: Path | None = None, release: str | None = None
+) -> Recipe:
+    """release: Debian's kernel of that release instead of the newest that is complete."""
     folder = folder or lab_data() / "image"
     data = json.loads((folder / "recipe.json").read_text(encoding="utf-8"))
+    if release:
+        data["packages"]["kernel"] = [name.format(release) for name in KERNEL_PACKAGES]
     known = {name for group in data["packages"].values() for name in group}
     return Recipe(data, folder / "customize.sh", tuple(n for n in extra if n not in known))

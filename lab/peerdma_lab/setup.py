@@ -13,9 +13,18 @@ from .lab import Options
 from .qemu import Share
 
 
+def kernel_release(args: argparse.Namespace) -> str | None:
+    """That of the Debian kernel asked for; None: whichever the image has."""
+    named = args.kernel_release or os.environ.get("PEERDMA_KERNEL_RELEASE")
+    return recipe.parse_release(named) if named else None
+
+
+def get_recipe(args: argparse.Namespace) -> recipe.Recipe:
+    return recipe.load_recipe(recipe.parse_packages(args.packages), release=kernel_release(args))
+
+
 def get_image(args: argparse.Namespace) -> image.Image:
-    wanted = recipe.load_recipe(recipe.parse_packages(args.packages))
-    return image.ensure(paths.cache_dir(args.cache), wanted, args.mirror)
+    return image.ensure(paths.cache_dir(args.cache), get_recipe(args), args.mirror)
 
 
 def _fabric(args: argparse.Namespace, build: Path) -> Path | None:
@@ -35,6 +44,13 @@ def _build(args: argparse.Namespace) -> Path:
         hint = "build first: 'make'; or name another with --build"
         raise LabError(f"there is no build directory {build}", hint)
     return build
+
+
+def _own_modules(args: argparse.Namespace, build: Path) -> str:
+    """The folder of the build directory that has our modules for the lab's kernel."""
+    folder = paths.kernel_modules(build, kernel_release(args))
+    folder.mkdir(exist_ok=True)
+    return folder.name
 
 
 def _program(args: argparse.Namespace, files: image.Image) -> list[str]:
@@ -77,6 +93,7 @@ def options(args: argparse.Namespace) -> Options:
         allowed=tuple(args.allow_kernel),
         modules=args.modules,
         bind=not args.no_bind,
+        own_modules=_own_modules(args, build),
     )
     if args.kernel:
         HostKernel(Path(args.kernel)).apply(made, paths.cache_dir(args.cache))

@@ -51,6 +51,7 @@ class Arguments(unittest.TestCase):
             ("run", "-t", "moebius", "--", "true"): "no topology 'moebius'",
             ("shell", "-n", "2", "--on", "all"): "one node",
             ("image", "--packages", "--x;y"): "",
+            ("run", "--kernel-release", "7.3", "--", "true"): "'7.3' is not the release",
             ("stats",): "no lab is running",
             ("stats", "--lab", "x"): "no lab named 'x'",
             ("nonsense",): "nonsense",

@@ -54,6 +54,21 @@ class Recipes(unittest.TestCase):
         turned = recipe.load_recipe(("vim", "gcc"), self.folder)
         self.assertEqual(turned.hash, recipe.load_recipe(("gcc", "vim"), self.folder).hash)
 
+    def test_another_kernel(self) -> None:
+        plain = recipe.load_recipe(folder=self.folder)
+        other = recipe.load_recipe(folder=self.folder, release="7.3.4+deb13-amd64")
+        self.assertNotEqual(other.hash, plain.hash)
+        self.assertNotIn("linux-image-amd64", other.packages)
+        self.assertIn("linux-modules-7.3.4+deb13-amd64", other.packages)
+        self.assertEqual(set(plain.data["packages"]), set(other.data["packages"]))
+
+    def test_releases(self) -> None:
+        for good in ("7.3.4+deb13-amd64", "7.3.4+deb13-cloud-amd64", "7.3-amd64"):
+            self.assertEqual(recipe.parse_release(good), good)
+        for bad in ("", "7.3.4", "--purge", "7.3,vim-amd64", "7.3/../x-amd64", "7.3.4+deb13-arm64"):
+            with self.assertRaises(LabError):
+                recipe.parse_release(bad)
+
     def test_package_names(self) -> None:
         self.assertEqual(recipe.parse_packages("gcc, vim gcc"), ("gcc", "vim"))
         for bad in ("--purge", "a;b", "A", "$(x)"):
@@ -123,6 +138,17 @@ class Kernel(unittest.TestCase):
             f.flush()
             with self.assertRaisesRegex(LabError, r"CONFIG_PCI_P2PDMA \(peers\)"):
                 kernelconfig.verify(pathlib.Path(f.name), {"PCI": "x", "PCI_P2PDMA": "peers"})
+
+    def test_kernel_of_an_image(self) -> None:
+        signed = ["./boot/vmlinuz-7.2", "./boot/config-7.2", "./usr/lib/modules/7.2/vmlinuz"]
+        expected = ("7.2", "./boot/vmlinuz-7.2", "./boot/config-7.2")
+        self.assertEqual(image.find_kernel(signed), expected)
+        base = "./usr/lib/modules/7.3"
+        unsigned = [f"{base}/config", f"{base}/vmlinuz.unsigned"]
+        expected = ("7.3", f"{base}/vmlinuz.unsigned", f"{base}/config")
+        self.assertEqual(image.find_kernel(unsigned), expected)
+        with self.assertRaisesRegex(LabError, "no kernel"):
+            image.find_kernel(["./boot/config-7.2", f"{base}/vmlinuz"])
 
     def test_release_of_an_image(self) -> None:
         data = bytearray(0x400)
