@@ -177,6 +177,13 @@ int pdmai_nvme_prp(const struct pdmai_nvme_seg *seg, unsigned n, volatile uint64
 		   uint64_t list_addr, uint64_t *ret_prp1, uint64_t *ret_prp2);
 
 /*
+ * entry.c: a command as the controller takes it, with cid as its identifier; cmd->cookie is not
+ * looked at. list as for pdmai_nvme_prp(). Return: 0; as pdmai_nvme_prp(), with *ret_sqe untouched.
+ */
+int pdmai_nvme_encode(const struct pdmai_nvme_cmd *cmd, uint16_t cid, volatile uint64_t *list,
+		      uint64_t list_addr, struct nvme_sqe *ret_sqe);
+
+/*
  * status.c: what a status field stands for (Base 4.2.3). 0; -EINVAL; -ERANGE: LBA; -ENOENT: no such
  * namespace; -EFAULT: data transfer; -EBADMSG: compare; -EIO: the medium or inside; -ECANCELED;
  * -EOPNOTSUPP: opcode; -EREMOTEIO: others.

@@ -194,9 +194,8 @@ static int find_slot(struct pdmai_nvme_queue *q, unsigned *ret_slot)
 
 int pdmai_nvme_submit(struct pdmai_nvme_queue *q, const struct pdmai_nvme_cmd *cmd)
 {
-	struct nvme_sqe sqe = { .opc = (uint8_t)cmd->opc, .nsid = htole32(cmd->nsid) };
-	uint64_t prp1 = 0, prp2 = 0;
 	unsigned slot = 0;
+	struct nvme_sqe sqe;
 	int ret = gate(q);
 
 	if (!ret && cmd->blocks > BLOCKS_MAX)
@@ -204,21 +203,12 @@ int pdmai_nvme_submit(struct pdmai_nvme_queue *q, const struct pdmai_nvme_cmd *c
 	ret = ret ? ret : find_slot(q, &slot);
 	if (ret)
 		return ret;
-	if (cmd->n_seg)
-		ret = pdmai_nvme_prp(
-			cmd->seg, cmd->n_seg,
-			(uint64_t *)((char *)q->lists.vaddr + (size_t)slot * PDMAI_NVME_PAGE),
-			q->lists.iova + (uint64_t)slot * PDMAI_NVME_PAGE, &prp1, &prp2);
+	ret = pdmai_nvme_encode(
+		cmd, (uint16_t)slot,
+		(uint64_t *)((char *)q->lists.vaddr + (size_t)slot * PDMAI_NVME_PAGE),
+		q->lists.iova + (uint64_t)slot * PDMAI_NVME_PAGE, &sqe);
 	if (ret)
 		return ret;
-	sqe.cid = htole16((uint16_t)slot);
-	sqe.prp1 = htole64(prp1);
-	sqe.prp2 = htole64(prp2);
-	if (cmd->blocks) {
-		sqe.cdw10 = htole32((uint32_t)cmd->lba);
-		sqe.cdw11 = htole32((uint32_t)(cmd->lba >> 32));
-		sqe.cdw12 = htole32((cmd->blocks - 1) | (cmd->fua ? NVME_RW_FUA : 0));
-	}
 	q->slots[slot] = (struct pdmai_nvme_slot){ cmd->cookie, true };
 	pdmai_nvme_put(q, &sqe);
 	return 0;

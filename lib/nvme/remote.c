@@ -187,33 +187,28 @@ static int build(struct pdma_nvme_remote *r, const struct pdma_nvme_remote_cmd *
 		 size_t *ret_list)
 {
 	const struct pdmai_nvme_seg seg = { r->g.data_bus + cmd->off, cmd->len };
-	uint64_t prp1 = 0, prp2 = 0, pages;
-	struct nvme_sqe *sqe = &r->s->sqe;
-	uint32_t n = (uint32_t)(cmd->len / r->g.block);
-	int ret = 0;
+	const struct pdmai_nvme_cmd local = {
+		.opc = (enum nvme_io_opc)cmd->op,
+		.nsid = r->g.nsid,
+		.lba = cmd->lba,
+		.blocks = (uint32_t)(cmd->len / r->g.block),
+		.fua = cmd->flags & PDMA_NVME_FUA,
+		.seg = &seg,
+		.n_seg = cmd->len ? 1 : 0,
+	};
+	uint64_t pages;
+	int ret;
 
-	if (cmd->len)
-		ret = pdmai_nvme_prp(&seg, 1, r->s->list, r->g.list_bus, &prp1, &prp2);
+	ret = pdmai_nvme_encode(&local, (uint16_t)(r->cid + 1), r->s->list, r->g.list_bus,
+				&r->s->sqe);
 	pages = (seg.addr % PDMAI_NVME_PAGE + cmd->len + PDMAI_NVME_PAGE - 1) / PDMAI_NVME_PAGE;
 	*ret_list = cmd->len && pages > 2 ? (size_t)(pages - 1) * sizeof(uint64_t) : 0;
 	if (!ret && *ret_list && !r->g.list_bus)
 		ret = pdmai_fail(EINVAL, "the drive takes no PRP lists in its CMB: two pages at "
 					 "most");
-	if (ret)
-		return ret;
-	*sqe = (struct nvme_sqe){
-		.opc = (uint8_t)cmd->op,
-		.cid = htole16(++r->cid),
-		.nsid = htole32(r->g.nsid),
-		.prp1 = htole64(prp1),
-		.prp2 = htole64(prp2),
-	};
-	if (n) {
-		sqe->cdw10 = htole32((uint32_t)cmd->lba);
-		sqe->cdw11 = htole32((uint32_t)(cmd->lba >> 32));
-		sqe->cdw12 = htole32((n - 1) | (cmd->flags & PDMA_NVME_FUA ? NVME_RW_FUA : 0));
-	}
-	return 0;
+	if (!ret)
+		r->cid++;
+	return ret;
 }
 
 static int send_cmd(struct pdma_nvme_remote *r, const struct pdma_nvme_remote_cmd *cmd, int64_t end)
