@@ -9,22 +9,37 @@
 /* 4 KiB times a power of 16; the field may not say more than 64 GiB. */
 #define UNIT_MAX 6
 
+bool pdmai_nvme_decode_cmb(uint32_t loc, uint32_t size, struct pdmai_nvme_cmb *ret_cmb)
+{
+	uint64_t unit;
+
+	*ret_cmb = (struct pdmai_nvme_cmb){ 0 };
+	if (!(size >> 12))
+		return true;
+	if ((size >> 8 & 0xf) > UNIT_MAX)
+		return false;
+	unit = (uint64_t)PDMAI_NVME_PAGE << (4 * (size >> 8 & 0xf));
+	ret_cmb->bar = loc & 7;
+	ret_cmb->flags = size & 0x1f;
+	ret_cmb->off = (loc >> 12) * unit;
+	ret_cmb->len = (size >> 12) * unit;
+	return true;
+}
+
 int pdmai_nvme_parse_cmb(uint32_t loc, uint32_t size, const struct pdmai_dev *dev,
 			 struct pdmai_nvme_cmb *ret_cmb)
 {
-	struct pdmai_nvme_cmb cmb = { .bar = loc & 7, .flags = size & 0x1f };
-	uint64_t unit, bar_len;
+	struct pdmai_nvme_cmb cmb;
+	bool known = pdmai_nvme_decode_cmb(loc, size, &cmb);
+	uint64_t bar_len;
 
 	*ret_cmb = (struct pdmai_nvme_cmb){ 0 };
-	if (!(size >> 12) || (size == UINT32_MAX && loc == UINT32_MAX))
+	if ((known && !cmb.len) || (size == UINT32_MAX && loc == UINT32_MAX))
 		return 0;
 	/* BIR: Base 3.1.3.11 allows 0 and 2 to 5. */
-	if ((size >> 8 & 0xf) > UNIT_MAX || cmb.bar == 1 || cmb.bar >= PDMAI_PCI_BARS)
+	if (!known || cmb.bar == 1 || cmb.bar >= PDMAI_PCI_BARS)
 		return pdmai_fail(EPROTO, "%s describes its CMB by nonsense (0x%08x, 0x%08x)",
 				  dev->bdf.text, loc, size);
-	unit = (uint64_t)PDMAI_NVME_PAGE << (4 * (size >> 8 & 0xf));
-	cmb.off = (loc >> 12) * unit;
-	cmb.len = (size >> 12) * unit;
 	bar_len = dev->bars[cmb.bar].is_mem ? dev->bars[cmb.bar].len : 0;
 	if (cmb.off >= bar_len || cmb.len > bar_len - cmb.off)
 		return pdmai_fail(EPROTO, "%s has a CMB that is not inside BAR %u", dev->bdf.text,

@@ -195,6 +195,11 @@ const char *pdmai_nvme_status_text(uint16_t status);
 int pdmai_nvme_parse_ctrl(const struct nvme_ctrl_data *data, struct pdmai_nvme_info *info);
 int pdmai_nvme_parse_ns(const struct nvme_ns_data *data, struct pdmai_nvme_ns *ret_ns);
 int pdmai_nvme_parse_list(const uint32_t list[1024], uint32_t *ret_nsids, unsigned *ret_n);
+/*
+ * cmb.c: what the two registers say of bar, off, len and flags; len 0: there is none. Return: false
+ * for one in units that no controller may have.
+ */
+bool pdmai_nvme_decode_cmb(uint32_t loc, uint32_t size, struct pdmai_nvme_cmb *ret_cmb);
 /* cmb.c: of the two registers, with the lengths of the BARs. len 0: there is none. */
 int pdmai_nvme_parse_cmb(uint32_t loc, uint32_t size, const struct pdmai_dev *dev,
 			 struct pdmai_nvme_cmb *ret_cmb);

@@ -14,19 +14,12 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "lib/nvme/nvme.h"
 #include "lib/region/device.h"
 #include "lib/region/kinds.h"
 #include "lib/sysfs/attr.h"
 
 #define P2PMEM "%s/bus/pci/devices/%s/p2pmem/%s"
-
-/* NVM Express base specification, controller properties. */
-#define NVME_CAP	0x00
-#define NVME_CAP_CMBS	(1ull << 57)
-#define NVME_CMBLOC	0x38
-#define NVME_CMBSZ	0x3c
-#define NVME_CMBMSC	0x50
-#define NVME_CMBMSC_CRE 1ull
 
 static int p2pmem_number(const struct pdmai_backing *b, const char *bdf, const char *name,
 			 uint64_t *ret_value)
@@ -100,10 +93,10 @@ static int open_p2pmem(struct pdmai_backing *b, const struct pdmai_uri *uri)
 }
 
 /* Which part of which BAR, as the controller says once it is asked to. */
-static int find_cmb(struct pdmai_dev *dev, int *ret_bar, uint64_t *ret_off, uint64_t *ret_len)
+static int find_cmb(struct pdmai_dev *dev, struct pdmai_nvme_cmb *ret_cmb)
 {
+	struct pdmai_nvme_cmb cmb;
 	uint32_t loc, size;
-	uint64_t unit;
 	void *regs;
 	int ret;
 
@@ -118,35 +111,31 @@ static int find_cmb(struct pdmai_dev *dev, int *ret_bar, uint64_t *ret_off, uint
 		pdmai_dev_write32(dev, 0, NVME_CMBMSC, NVME_CMBMSC_CRE);
 	loc = pdmai_dev_read32(dev, 0, NVME_CMBLOC);
 	size = pdmai_dev_read32(dev, 0, NVME_CMBSZ);
-	/* Units are 4 KiB times a power of 16; the field is not allowed to say more than 64 GiB. */
-	if (!(size >> 12) || size == UINT32_MAX || (size >> 8 & 0xf) > 6)
+	if (!pdmai_nvme_decode_cmb(loc, size, &cmb) || !cmb.len)
 		return pdmai_fail(EOPNOTSUPP, "%s has no controller memory buffer", dev->bdf.text);
-	unit = 4096ull << (4 * (size >> 8 & 0xf));
-	*ret_bar = loc & 7;
-	*ret_off = (loc >> 12) * unit;
-	*ret_len = (size >> 12) * unit;
+	*ret_cmb = cmb;
 	return 0;
 }
 
 static int use_bar(struct pdmai_backing *b, struct pdmai_device *d)
 {
-	uint64_t off = 0, len = 0;
-	int ret, bar = 0;
+	struct pdmai_nvme_cmb cmb = { 0 };
+	int ret;
 
-	ret = find_cmb(d->dev, &bar, &off, &len);
+	ret = find_cmb(d->dev, &cmb);
 	if (ret)
 		return ret;
-	if (bar >= PDMAI_PCI_BARS)
-		return pdmai_fail(EIO, "%s puts its CMB into BAR %d", d->dev->bdf.text, bar);
-	ret = pdmai_bar_init(b, d, bar);
+	if (cmb.bar >= PDMAI_PCI_BARS)
+		return pdmai_fail(EIO, "%s puts its CMB into BAR %u", d->dev->bdf.text, cmb.bar);
+	ret = pdmai_bar_init(b, d, (int)cmb.bar);
 	if (ret)
 		return ret;
-	if (off > b->len || len > b->len - off)
-		return pdmai_fail(EIO, "%s has a CMB that is not inside BAR %d", d->dev->bdf.text,
-				  bar);
-	b->dev_off = off;
-	b->bus_addr += off;
-	b->len = len;
+	if (cmb.off > b->len || cmb.len > b->len - cmb.off)
+		return pdmai_fail(EIO, "%s has a CMB that is not inside BAR %u", d->dev->bdf.text,
+				  cmb.bar);
+	b->dev_off = cmb.off;
+	b->bus_addr += cmb.off;
+	b->len = cmb.len;
 	return 0;
 }
 
