@@ -97,10 +97,13 @@ static int tell(struct pdmai_nvme_queue *q)
 	};
 	int ret = pdmai_nvme_admin(q->nvme, &cq, NULL);
 
-	if (ret)
+	/* It must not write into memory that is given back; what it did not answer may come true. */
+	if (ret) {
+		if (q->nvme->admin.broken)
+			pdmai_nvme_stop(q->nvme);
 		return ret;
+	}
 	ret = pdmai_nvme_admin(q->nvme, &sq, NULL);
-	/* It must not write into memory that is given back. */
 	if (ret && delete (q, NVME_DELETE_CQ))
 		pdmai_nvme_stop(q->nvme);
 	return ret;

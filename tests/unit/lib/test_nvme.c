@@ -30,6 +30,7 @@ struct fake {
 	/* How it misbehaves. */
 	bool gone, stuck, fatal, lazy, refuses;
 	uint16_t cid_off, sqid_off, sqhd_off, status;
+	uint8_t mistaken; /* the admin command that it answers as another */
 };
 
 static struct fake *self(struct pdmai_dev *dev)
@@ -75,7 +76,7 @@ static void execute(struct fake *f, unsigned q)
 	f->commands++;
 	f->head[q] = (f->head[q] + 1) % f->size[q];
 	c.status = q ? f->status : admin(f, &s, &c.dw0);
-	c.cid = (uint16_t)(s.cid + (q ? f->cid_off : 0));
+	c.cid = (uint16_t)(s.cid + (q ? f->cid_off : f->mistaken && s.opc == f->mistaken));
 	c.sqid = (uint16_t)(q + (q ? f->sqid_off : 0));
 	c.sqhd = (uint16_t)(f->head[q] + (q ? f->sqhd_off : 0));
 	c.status = (uint16_t)(c.status << 1 | !(f->at[q] / f->size[q] % 2));
@@ -348,6 +349,30 @@ static void full_reset_and_refused(void **state)
 	pdmai_nvme_close(n);
 }
 
+/* What becomes of a creation that got no answer nobody knows: it must not come true later. */
+static void unanswered_creations(void **state)
+{
+	static const uint8_t opcs[] = { NVME_CREATE_CQ, NVME_CREATE_SQ };
+	const struct pdmai_nvme_queue_config config_of = { .entries = 4 };
+	struct pdmai_nvme_queue *q = NULL;
+	struct fake *f = *state;
+
+	for (unsigned i = 0; i < 2; i++) {
+		struct pdmai_nvme *n = open_it(f);
+
+		f->mistaken = opcs[i];
+		assert_int_equal(pdmai_nvme_queue_create(n, &config_of, &q), -EPROTO);
+		assert_null(q);
+		assert_int_equal(f->regs[NVME_CC / 4] & NVME_CC_EN, 0);
+		f->mistaken = 0;
+		assert_int_equal(pdmai_nvme_queue_create(n, &config_of, &q), -ECONNRESET);
+		assert_int_equal(pdmai_nvme_reset(n), 0);
+		assert_int_equal(pdmai_nvme_queue_create(n, &config_of, &q), 0);
+		pdmai_nvme_close(n);
+		q = NULL;
+	}
+}
+
 static void statuses(void **state)
 {
 	assert_int_equal(pdmai_nvme_status_errno(0), 0);
@@ -395,6 +420,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(bad_controllers, setup, teardown),
 		cmocka_unit_test_setup_teardown(bad_completions, setup, teardown),
 		cmocka_unit_test_setup_teardown(full_reset_and_refused, setup, teardown),
+		cmocka_unit_test_setup_teardown(unanswered_creations, setup, teardown),
 		cmocka_unit_test(statuses),
 		cmocka_unit_test(prps),
 	};
