@@ -97,7 +97,7 @@ static int tell(struct pdmai_nvme_queue *q)
 	};
 	int ret = pdmai_nvme_admin(q->nvme, &cq, NULL);
 
-	/* It must not write into memory that is given back; what it did not answer may come true. */
+	/* It must not write into memory that is given back; what got no answer may happen. */
 	if (ret) {
 		if (q->nvme->admin.broken)
 			pdmai_nvme_stop(q->nvme);
