@@ -147,7 +147,7 @@ tier_fuzz() {
 
 # Hundreds of cases with whole user lands behind them: the longest tier by far.
 tier_guest() {
-	local limit=${PEERDMA_TIER_LIMIT:-2700}
+	local limit=${PEERDMA_TIER_LIMIT:-3600}
 	[ -n "$image_pid" ] || start_image
 	wait "$image_pid"
 	image_pid=

@@ -123,7 +123,7 @@ def tap_lines(result: TestResult, first: int) -> list[str]:
             lines += [f"# {line}" for line in case.reason.splitlines()]
     if result.failed:
         lines += [f"# {line}" for note in result.notes for line in note.splitlines()]
-    return lines
+    return [*lines, f"# {result.group}/{result.name}: {result.seconds:.1f} s"]
 
 
 # XML 1.0 has no way to write these.

@@ -58,6 +58,7 @@ class Writing(unittest.TestCase):
         self.assertEqual(lines[1:3], ["not ok 5 - switch/copy: large", "# offset 7"])
         self.assertEqual(lines[3], "ok 6 - switch/copy: odd # SKIP why")
         self.assertTrue(all(line.startswith("#") for line in lines[4:]))
+        self.assertRegex(lines[-1], r"^# switch/copy: \d+\.\d s$")
 
     def test_summary(self) -> None:
         self.assertEqual(tap.summary([self.RESULT]), "1 passed, 1 failed, 1 skipped")
