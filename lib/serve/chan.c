@@ -222,7 +222,8 @@ static int fill(struct pdmai_chan *c)
 	return n && is_later((int)n) ? 0 : closed();
 }
 
-static int whole(struct pdmai_chan *c)
+/* Return: bytes of the message that is there; 0: not all of it is; -EBADMSG. */
+static int whole(const struct pdmai_chan *c)
 {
 	int len = pdmai_sp_frame_len(c->in, c->in_len);
 
@@ -275,8 +276,7 @@ int pdmai_chan_send(struct pdmai_chan *c, const struct pdmai_sp_msg *msg)
 
 bool pdmai_chan_pending(const struct pdmai_chan *c)
 {
-	return c->ready &&
-	       (gnutls_record_check_pending(c->tls) || pdmai_sp_frame_len(c->in, c->in_len));
+	return c->ready && (gnutls_record_check_pending(c->tls) || whole(c));
 }
 
 short pdmai_chan_events(const struct pdmai_chan *c)
@@ -299,7 +299,8 @@ int pdmai_chan_wait(const struct pdmai_chan *c, int64_t end_ns)
 
 	if (pdmai_chan_pending(c))
 		return 0;
-	n = poll(&p, 1, left > 0 ? (int)left : 0);
+	/* Also where something is there to read: it could go on like that for ever. */
+	n = left > 0 ? poll(&p, 1, (int)left) : 0;
 	if (n > 0)
 		return 0;
 	return n ? pdmai_fail_errno(errno, "waiting for the server") :

@@ -11,22 +11,24 @@
 #include "peerdma/serve.h"
 #include "util/clock.h"
 
+#define NONSENSE "the server said what makes no sense"
+
 static int end(struct pdmai_client *c, const char *why)
 {
 	if (!c->over)
-		snprintf(c->why, sizeof(c->why), "%s", why);
+		snprintf(c->why, sizeof(c->why), "%s", why[0] ? why : "the server gave no reason");
 	c->over = true;
 	return pdmai_fail(ESTALE, "%s", c->why);
 }
 
-/* What comes unasked. Return: 1: it was that; 0: an answer; -ESTALE. */
+/* What comes unasked. Return: 0: it is an answer; -ESTALE: the end. */
 static int unasked(struct pdmai_client *c, const struct pdmai_sp_msg *m)
 {
 	if (m->type == PDMAI_SP_GOODBYE)
 		return end(c, m->goodbye.text);
 	if (m->type != PDMAI_SP_REVOKED)
 		return 0;
-	return m->close.handle == c->handle ? end(c, m->close.text) : 1;
+	return end(c, m->close.handle == c->handle ? m->close.text : NONSENSE);
 }
 
 int pdmai_client_poll(struct pdmai_client *c)
@@ -36,12 +38,14 @@ int pdmai_client_poll(struct pdmai_client *c)
 
 	if (c->over)
 		return end(c, "");
-	while ((ret = pdmai_chan_recv(c->chan, &m)) > 0) {
-		ret = unasked(c, &m);
-		if (ret < 0)
-			return ret;
-	}
-	return ret < 0 ? end(c, "the server has gone") : 0;
+	ret = pdmai_chan_recv(c->chan, &m);
+	if (!ret)
+		return 0;
+	if (ret < 0)
+		return end(c, "the server has gone");
+	/* Nothing was asked: whatever it is, it is the last one. */
+	ret = unasked(c, &m);
+	return ret ? ret : end(c, NONSENSE);
 }
 
 static int server_said(const struct pdmai_sp_msg *m)
@@ -55,11 +59,8 @@ static int next(struct pdmai_client *c, struct pdmai_sp_msg *m, int64_t end_ns)
 
 	for (;;) {
 		ret = pdmai_chan_recv(c->chan, m);
-		ret = ret > 0 ? 1 : ret;
-		if (ret > 0 && !unasked(c, m))
-			return 0;
-		if (c->over)
-			return -ESTALE;
+		if (ret > 0)
+			return unasked(c, m);
 		if (!ret)
 			ret = pdmai_chan_wait(c->chan, end_ns);
 		if (ret < 0)
@@ -98,9 +99,9 @@ int pdmai_client_list(struct pdmai_client *c, int64_t end_ns,
 	err = pdmai_chan_send(c->chan, &ask);
 	/* A server that never comes to an end meets the time limit. */
 	while (!err && !(err = next(c, &m, end_ns))) {
-		if (m.type == PDMAI_SP_LISTED)
+		if (m.type == PDMAI_SP_LISTED && m.tag == ask.tag)
 			return 0;
-		if (m.type != PDMAI_SP_EXPORT)
+		if (m.type != PDMAI_SP_EXPORT || m.tag != ask.tag)
 			return m.type == PDMAI_SP_ERROR ?
 				       server_said(&m) :
 				       pdmai_fail(EPROTO, "the server's answer makes no sense");

@@ -212,11 +212,23 @@ static bool is_connected(const struct remote *r)
 	       attr.qp_state == IBV_QPS_RTS;
 }
 
+/* One more connection to the same range. */
+static int make_twin(struct remote *r, struct link *l)
+{
+	int err = make_link(r, l, util_now_ns() + OPEN_NS);
+
+	if (err || l->opened.opened.len == r->main.opened.opened.len)
+		return err;
+	pdmai_client_destroy(l->client);
+	l->client = NULL;
+	return pdmai_fail(ESTALE, "%s serves '%s' with another length now", r->host, r->object);
+}
+
 /* A transfer that was cut short left the connection broken: make another one. */
 static int connect_again(struct remote *r)
 {
 	struct link l = { .client = NULL };
-	int err = make_link(r, &l, util_now_ns() + OPEN_NS);
+	int err = make_twin(r, &l);
 
 	if (err)
 		return err;
@@ -256,7 +268,7 @@ static int need_io(struct remote *r)
 	int err;
 
 	if (!r->io.client) {
-		err = make_link(r, &r->io, util_now_ns() + OPEN_NS);
+		err = make_twin(r, &r->io);
 		if (err)
 			return err;
 	}

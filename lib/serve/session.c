@@ -152,6 +152,7 @@ static void connect_qp(struct pdmai_session *c, const struct pdmai_sp_msg *m)
 		return;
 	}
 	c->connected = true;
+	c->cookie_valid = false; /* there is one connection for each client */
 	pdmai_rc_describe(device, &c->rc, &msg);
 	pdmai_session_send(c, &msg);
 }

@@ -157,6 +157,21 @@ static void pending_is_seen(void **state)
 	tear_down(&p);
 }
 
+/* What is there of it does not help to go on: waiting waits, and comes to its end. */
+static void half_a_message(void **state)
+{
+	static const uint8_t head[PDMAI_SP_HEAD + 1] = { 0, 0, 0, 4, 0, PDMAI_SP_CLOSE };
+	struct pdmai_sp_msg m;
+	struct pair p;
+
+	ready(&p);
+	assert_int_equal(gnutls_record_send(p.chan[0]->tls, head, sizeof(head)), sizeof(head));
+	assert_int_equal(pdmai_chan_recv(p.chan[1], &m), 0);
+	assert_false(pdmai_chan_pending(p.chan[1]));
+	assert_int_equal(pdmai_chan_wait(p.chan[1], 0), -ETIMEDOUT);
+	tear_down(&p);
+}
+
 static void nonsense_inside(void **state)
 {
 	static const uint8_t bytes[] = { 0xff, 0xff, 0xff, 0xff, 0, 1, 0, 0 };
@@ -219,6 +234,7 @@ int main(void)
 		cmocka_unit_test(unknown_name),	    cmocka_unit_test(messages_both_ways),
 		cmocka_unit_test(pending_is_seen),  cmocka_unit_test(nonsense_inside),
 		cmocka_unit_test(nonsense_outside), cmocka_unit_test(peer_that_does_not_read),
+		cmocka_unit_test(half_a_message),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
