@@ -9,24 +9,25 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tests/guest/kernel_rdma_rig.h"
+#include "tests/guest/rdma_pair.h"
 #include "tests/guest/kernel_rig.h"
 #include "tests/guest/lib_rig.h"
 
 #define AREA (32 * MIB)
+#define LEN  MIB
 
 struct both {
 	struct kernel_rig pages;
-	struct kernel_rdma q;
+	struct rdma_pair q;
 	struct ibv_mr *mr;
 };
 
 static void open_both(struct both *b, const char *prefix)
 {
 	kernel_open(&b->pages, 5000);
-	kernel_rdma_open(&b->q, prefix);
-	b->mr = ibv_reg_mr(b->q.pd, b->pages.mem + AREA, KERNEL_RDMA_LEN,
-			   KERNEL_RDMA_ACCESS | IBV_ACCESS_ON_DEMAND);
+	rdma_pair_open(&b->q, prefix, LEN);
+	b->mr = ibv_reg_mr(b->q.pd, b->pages.mem + AREA, LEN,
+			   RDMA_PAIR_ACCESS | IBV_ACCESS_ON_DEMAND);
 	if (!b->mr)
 		tap_fail(__FILE__, __LINE__, "no on-demand region: errno %d", errno);
 }
@@ -34,37 +35,36 @@ static void open_both(struct both *b, const char *prefix)
 static void close_both(struct both *b)
 {
 	CHECK_EQ(ibv_dereg_mr(b->mr), 0);
-	kernel_rdma_close(&b->q);
+	rdma_pair_close(&b->q);
 	kernel_close(&b->pages);
 }
 
-static struct kernel_rdma_op at(struct both *b, enum ibv_wr_opcode op, uint64_t off, uint32_t len)
+static struct rdma_op at(struct both *b, enum ibv_wr_opcode op, uint64_t off, uint32_t len)
 {
-	return (struct kernel_rdma_op){ .op = op,
-					.remote = (uintptr_t)b->pages.mem + AREA + off,
-					.rkey = b->mr->rkey,
-					.len = len };
+	return (struct rdma_op){ .op = op,
+				 .remote = (uintptr_t)b->pages.mem + AREA + off,
+				 .rkey = b->mr->rkey,
+				 .len = len };
 }
 
 static void write_and_read(struct both *b, uint32_t len, uint64_t seed)
 {
-	struct kernel_rdma_op write = at(b, IBV_WR_RDMA_WRITE, 0, len);
-	struct kernel_rdma_op read = at(b, IBV_WR_RDMA_READ, 0, len);
+	struct rdma_op write = at(b, IBV_WR_RDMA_WRITE, 0, len);
+	struct rdma_op read = at(b, IBV_WR_RDMA_READ, 0, len);
 	const char *bar = pdmai_accel_vram(b->pages.accel);
 
 	kit_pattern_fill(b->q.host, len, seed, 0);
-	kit_pattern_fill(b->pages.mem + AREA, KERNEL_RDMA_LEN, ~seed, 0);
-	CHECK_EQ(kernel_rdma_do(&b->q, &write), IBV_WC_SUCCESS);
+	kit_pattern_fill(b->pages.mem + AREA, LEN, ~seed, 0);
+	CHECK_EQ(rdma_pair_do(&b->q, &write), IBV_WC_SUCCESS);
 	CHECK_EQ(kit_pattern_check(bar + AREA, len, seed, 0, NULL), 0);
-	CHECK_EQ(kit_pattern_check(bar + AREA + len, KERNEL_RDMA_LEN - len, ~seed, len / 8, NULL),
-		 0);
+	CHECK_EQ(kit_pattern_check(bar + AREA + len, LEN - len, ~seed, len / 8, NULL), 0);
 	memset(b->q.host, 0, len);
-	CHECK_EQ(kernel_rdma_do(&b->q, &read), IBV_WC_SUCCESS);
+	CHECK_EQ(rdma_pair_do(&b->q, &read), IBV_WC_SUCCESS);
 	CHECK_EQ(kit_pattern_check(b->q.host, len, seed, 0, NULL), 0);
 }
 
 /* What was there comes back, and what is there afterwards is want; the words beside it stay. */
-static void atomic(struct both *b, struct kernel_rdma_op op, uint64_t was, uint64_t want)
+static void atomic(struct both *b, struct rdma_op op, uint64_t was, uint64_t want)
 {
 	volatile uint64_t *word = (void *)(uintptr_t)op.remote;
 
@@ -72,7 +72,7 @@ static void atomic(struct both *b, struct kernel_rdma_op op, uint64_t was, uint6
 	word[0] = was;
 	word[1] = 0x2222;
 	memset(b->q.host, 0xee, 16);
-	CHECK_EQ(kernel_rdma_do(&b->q, &op), IBV_WC_SUCCESS);
+	CHECK_EQ(rdma_pair_do(&b->q, &op), IBV_WC_SUCCESS);
 	CHECK_EQ(((uint64_t *)b->q.host)[0], was);
 	CHECK_EQ(((uint64_t *)b->q.host)[1], 0xeeeeeeeeeeeeeeeeull);
 	CHECK_EQ(word[0], want);
@@ -82,8 +82,8 @@ static void atomic(struct both *b, struct kernel_rdma_op op, uint64_t was, uint6
 
 static void atomics(struct both *b, uint64_t off)
 {
-	struct kernel_rdma_op swap = at(b, IBV_WR_ATOMIC_CMP_AND_SWP, off, 8);
-	struct kernel_rdma_op add = at(b, IBV_WR_ATOMIC_FETCH_AND_ADD, off, 8);
+	struct rdma_op swap = at(b, IBV_WR_ATOMIC_CMP_AND_SWP, off, 8);
+	struct rdma_op add = at(b, IBV_WR_ATOMIC_FETCH_AND_ADD, off, 8);
 
 	swap.compare_add = 0x123456789abcdef0ull;
 	swap.swap = 0xfedcba9876543210ull;
@@ -116,7 +116,7 @@ static void by_the_nic(void)
 	struct both b;
 
 	open_both(&b, "mlx5");
-	write_and_read(&b, KERNEL_RDMA_LEN, 1);
+	write_and_read(&b, LEN, 1);
 	write_and_read(&b, 8, 2);
 	words = words_of_peers(&b);
 	CHECK_EQ(kit_control_bytes(b.pages.control, "nic0", &before), 0);
@@ -133,7 +133,7 @@ static void by_the_nic(void)
 /* Not a word changes when an atomic is refused: not at its size, or without the right. */
 static void bad_atomics(void)
 {
-	struct kernel_rdma_op add;
+	struct rdma_op add;
 	struct ibv_mr *poor;
 	struct both b;
 
@@ -141,15 +141,15 @@ static void bad_atomics(void)
 	kit_pattern_fill(b.pages.mem + AREA, 4096, 5, 0);
 	add = at(&b, IBV_WR_ATOMIC_FETCH_AND_ADD, 12, 8);
 	add.compare_add = 1;
-	CHECK_EQ(kernel_rdma_do(&b.q, &add), IBV_WC_REM_INV_REQ_ERR);
-	kernel_rdma_connect(&b.q);
+	CHECK_EQ(rdma_pair_do(&b.q, &add), IBV_WC_REM_INV_REQ_ERR);
+	rdma_pair_connect(&b.q);
 	poor = ibv_reg_mr(b.q.pd, b.pages.mem + AREA, 4096,
 			  IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_ON_DEMAND);
 	CHECK(poor != NULL);
 	add = at(&b, IBV_WR_ATOMIC_FETCH_AND_ADD, 16, 8);
 	add.rkey = poor->rkey;
-	CHECK_EQ(kernel_rdma_do(&b.q, &add), IBV_WC_REM_ACCESS_ERR);
-	kernel_rdma_connect(&b.q);
+	CHECK_EQ(rdma_pair_do(&b.q, &add), IBV_WC_REM_ACCESS_ERR);
+	rdma_pair_connect(&b.q);
 	CHECK_EQ(kit_pattern_check(b.pages.mem + AREA, 4096, 5, 0, NULL), 0);
 	atomics(&b, 16);
 	CHECK_EQ(ibv_dereg_mr(poor), 0);
@@ -179,7 +179,7 @@ static void by_rxe(void)
 	/* It follows when the memory goes away and comes back. */
 	CHECK_EQ(kernel_reset(&b.pages), 0);
 	write_and_read(&b, 64 * KIB, 13);
-	CHECK(!ibv_reg_mr(b.q.pd, b.pages.mem + AREA, 4096, KERNEL_RDMA_ACCESS));
+	CHECK(!ibv_reg_mr(b.q.pd, b.pages.mem + AREA, 4096, RDMA_PAIR_ACCESS));
 	CHECK_EQ(errno, EREMOTEIO);
 	close_both(&b);
 	CHECK_EQ(system("rdma link delete rxe0 && ip link delete pdma0"), 0);
@@ -200,12 +200,12 @@ static void the_library_says_why(void)
 	lib_open(&r);
 	lib_nic_open(&r);
 	region = lib_region(&r, "vfio:ACC0/bar2+1M:1M");
-	LIB_FAILS(pdma_reg_mr(region, r.pd, IBV_ACCESS_LOCAL_WRITE, &plain, &mr), EOPNOTSUPP);
+	LIB_FAILS(pdma_reg_mr(region, r.nic.pd, IBV_ACCESS_LOCAL_WRITE, &plain, &mr), EOPNOTSUPP);
 	printf("# %s\n", pdma_error());
 	CHECK(strstr(pdma_error(), "does not pin device memory") != NULL);
 	CHECK(strstr(pdma_error(), "on-demand paging") != NULL);
 	CHECK(strstr(pdma_error(), "dma-buf") != NULL);
-	LIB_OK(pdma_reg_mr(region, r.pd, IBV_ACCESS_LOCAL_WRITE, &odp, &mr));
+	LIB_OK(pdma_reg_mr(region, r.nic.pd, IBV_ACCESS_LOCAL_WRITE, &odp, &mr));
 	CHECK_EQ(lib_mr_info(mr).way, PDMA_WAY_ODP);
 	LIB_OK(pdma_dereg_mr(mr));
 	pdma_region_close(region);

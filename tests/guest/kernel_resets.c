@@ -16,7 +16,7 @@
 
 #include "lib/sysfs/attr.h"
 #include "lib/vfio/private.h"
-#include "tests/guest/kernel_rdma_rig.h"
+#include "tests/guest/rdma_pair.h"
 #include "tests/guest/kernel_rig.h"
 #include "util/clock.h"
 
@@ -34,7 +34,7 @@ struct worker {
 	uint64_t area; /* in device memory */
 	uint64_t good, failed;
 	bool (*once)(struct worker *w);
-	struct kernel_rdma q;
+	struct rdma_pair q;
 	struct ibv_mr *mr;
 	uint64_t remote; /* address of the area for the NIC */
 };
@@ -75,13 +75,13 @@ static bool disk_once(struct worker *w)
 
 static bool rdma_once(struct worker *w)
 {
-	struct kernel_rdma_op op = {
+	struct rdma_op op = {
 		.op = IBV_WR_RDMA_WRITE, .remote = w->remote, .rkey = w->mr->rkey, .len = LEN
 	};
 
-	if (kernel_rdma_do(&w->q, &op) == IBV_WC_SUCCESS)
+	if (rdma_pair_do(&w->q, &op) == IBV_WC_SUCCESS)
 		return true;
-	kernel_rdma_connect(&w->q);
+	rdma_pair_connect(&w->q);
 	return false;
 }
 
@@ -115,20 +115,14 @@ static void fill_disk(struct load *l)
 static void register_areas(struct load *l)
 {
 	struct worker *odp = &l->w[1], *dmabuf = &l->w[2];
-	struct pdmai_bar_range range = { dmabuf->area, LEN };
-	int fd;
 
-	kernel_rdma_open(&odp->q, "mlx5");
-	kernel_rdma_open(&dmabuf->q, "mlx5");
+	rdma_pair_open(&odp->q, "mlx5", LEN);
+	rdma_pair_open(&dmabuf->q, "mlx5", LEN);
 	odp->remote = (uintptr_t)l->r.mem + odp->area;
 	odp->mr = ibv_reg_mr(odp->q.pd, l->r.mem + odp->area, LEN,
-			     KERNEL_RDMA_ACCESS | IBV_ACCESS_ON_DEMAND);
+			     RDMA_PAIR_ACCESS | IBV_ACCESS_ON_DEMAND);
 	CHECK(odp->mr != NULL);
-	CHECK_EQ(pdmai_dev_dmabuf(l->r.dev, ACCEL_BAR_VRAM, &range, 1, &fd), 0);
-	dmabuf->mr = ibv_reg_dmabuf_mr(dmabuf->q.pd, 0, LEN, 0, fd,
-				       IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE);
-	CHECK(dmabuf->mr != NULL);
-	close(fd);
+	dmabuf->mr = rdma_pair_dmabuf(&dmabuf->q, kernel_dmabuf(&l->r, dmabuf->area, LEN), LEN);
 }
 
 static void start(struct load *l)
@@ -158,7 +152,7 @@ static void finish(struct load *l)
 	}
 	for (unsigned i = 1; i < N_WORKERS; i++) {
 		CHECK_EQ(ibv_dereg_mr(l->w[i].mr), 0);
-		kernel_rdma_close(&l->w[i].q);
+		rdma_pair_close(&l->w[i].q);
 	}
 	close(l->disk);
 	/* No page is held: there is nothing to wait for, so no time for it is needed. */

@@ -223,6 +223,15 @@ static bool is_namespace(const char *name, unsigned nsid)
 	       strtoul(text, NULL, 10) == nsid;
 }
 
+int kernel_dmabuf(struct kernel_rig *r, uint64_t off, uint64_t len)
+{
+	struct pdmai_bar_range range = { off, len };
+	int fd;
+
+	CHECK_EQ(pdmai_dev_dmabuf(r->dev, ACCEL_BAR_VRAM, &range, 1, &fd), 0);
+	return fd;
+}
+
 const char *kernel_disk(unsigned nsid)
 {
 	static char path[32];

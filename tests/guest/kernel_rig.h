@@ -55,6 +55,9 @@ int kernel_reset(struct kernel_rig *r);
 /* A write to the command register. Return: 0 or -errno. */
 int kernel_command(struct kernel_rig *r, bool mem);
 
+/* len bytes of its memory at off as a dma-buf. Return: the descriptor. */
+int kernel_dmabuf(struct kernel_rig *r, uint64_t off, uint64_t len);
+
 /* "/dev/nvme0nX" of a namespace once it is there. */
 const char *kernel_disk(unsigned nsid);
 /* Bytes of data that the disk moved from and to host memory, and from and to peers. */

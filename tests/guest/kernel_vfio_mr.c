@@ -8,30 +8,23 @@
 #include <string.h>
 
 #include "tests/guest/kernel_rig.h"
-#include "tests/guest/lib_rig.h"
-#include "util/clock.h"
+#include "tests/guest/rdma_pair.h"
 
-#define ACCESS (IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_REMOTE_READ)
-#define LEN    MIB
-#define AREA   (32 * MIB)
+#define LEN  MIB
+#define AREA (32 * MIB)
 
 struct both {
 	struct kernel_rig pages;
-	struct lib_rig nic; /* only what lib_nic_open() sets */
-	struct ibv_mr *mr, *host_mr;
-	char *host;
+	struct rdma_pair nic;
+	struct ibv_mr *mr;
 };
 
 static void open_both(struct both *b)
 {
-	memset(&b->nic, 0, sizeof(b->nic));
 	kernel_open(&b->pages, 5000);
-	lib_nic_open(&b->nic);
-	b->host = aligned_alloc(4096, LEN);
-	CHECK(b->host != NULL);
-	b->host_mr = ibv_reg_mr(b->nic.pd, b->host, LEN, ACCESS);
-	CHECK(b->host_mr != NULL);
-	b->mr = ibv_reg_mr(b->nic.pd, b->pages.mem + AREA, LEN, ACCESS | IBV_ACCESS_ON_DEMAND);
+	rdma_pair_open(&b->nic, "mlx5", LEN);
+	b->mr = ibv_reg_mr(b->nic.pd, b->pages.mem + AREA, LEN,
+			   RDMA_PAIR_RW | IBV_ACCESS_ON_DEMAND);
 	if (!b->mr)
 		tap_fail(__FILE__, __LINE__, "no on-demand region: errno %d", errno);
 }
@@ -39,50 +32,29 @@ static void open_both(struct both *b)
 static void close_both(struct both *b)
 {
 	CHECK_EQ(ibv_dereg_mr(b->mr), 0);
-	CHECK_EQ(ibv_dereg_mr(b->host_mr), 0);
-	for (int i = 0; i < 2; i++)
-		CHECK_EQ(ibv_destroy_qp(b->nic.qp[i]), 0);
-	CHECK_EQ(ibv_destroy_cq(b->nic.cq), 0);
-	CHECK_EQ(ibv_dealloc_pd(b->nic.pd), 0);
-	CHECK_EQ(ibv_close_device(b->nic.context), 0);
+	rdma_pair_close(&b->nic);
 	kernel_close(&b->pages);
-	free(b->host);
 }
 
 /* The device's memory is the remote side. */
 static enum ibv_wc_status rdma(struct both *b, enum ibv_wr_opcode op)
 {
-	struct ibv_sge sge = { .addr = (uintptr_t)b->host,
-			       .length = LEN,
-			       .lkey = b->host_mr->lkey };
-	struct ibv_send_wr *bad, wr = {
-		.sg_list = &sge,
-		.num_sge = 1,
-		.opcode = op,
-		.send_flags = IBV_SEND_SIGNALED,
-		.wr.rdma = { .remote_addr = (uintptr_t)b->pages.mem + AREA, .rkey = b->mr->rkey },
+	struct rdma_op whole = {
+		.op = op, .remote = (uintptr_t)b->pages.mem + AREA, .rkey = b->mr->rkey, .len = LEN
 	};
-	int64_t end = util_now_ms() + 20000;
-	struct ibv_wc wc = { 0 };
-	int n;
 
-	CHECK_EQ(ibv_post_send(b->nic.qp[0], &wr, &bad), 0);
-	do {
-		n = ibv_poll_cq(b->nic.cq, 1, &wc);
-		CHECK(n >= 0 && util_now_ms() < end);
-	} while (!n);
-	return wc.status;
+	return rdma_pair_do(&b->nic, &whole);
 }
 
 static void write_and_read(struct both *b, uint64_t seed)
 {
-	kit_pattern_fill(b->host, LEN, seed, 0);
+	kit_pattern_fill(b->nic.host, LEN, seed, 0);
 	kit_pattern_fill(b->pages.mem + AREA, LEN, ~seed, 0);
 	CHECK_EQ(rdma(b, IBV_WR_RDMA_WRITE), IBV_WC_SUCCESS);
 	CHECK_EQ(kit_pattern_check(b->pages.mem + AREA, LEN, seed, 0, NULL), 0);
-	kit_pattern_fill(b->host, LEN, ~seed, 0);
+	kit_pattern_fill(b->nic.host, LEN, ~seed, 0);
 	CHECK_EQ(rdma(b, IBV_WR_RDMA_READ), IBV_WC_SUCCESS);
-	CHECK_EQ(kit_pattern_check(b->host, LEN, seed, 0, NULL), 0);
+	CHECK_EQ(kit_pattern_check(b->nic.host, LEN, seed, 0, NULL), 0);
 }
 
 static void on_demand_region_works(void)
@@ -107,7 +79,7 @@ static void pinned_region_is_refused(void)
 	struct both b;
 
 	open_both(&b);
-	CHECK(!ibv_reg_mr(b.nic.pd, b.pages.mem + AREA, LEN, ACCESS));
+	CHECK(!ibv_reg_mr(b.nic.pd, b.pages.mem + AREA, LEN, RDMA_PAIR_RW));
 	CHECK_EQ(errno, EREMOTEIO);
 	/* Nothing of the attempt is left that a reset would have to wait for. */
 	CHECK_EQ(kernel_reset(&b.pages), 0);
@@ -136,7 +108,7 @@ static void region_without_memory_fails(void)
 	open_both(&b);
 	write_and_read(&b, 41);
 	CHECK_EQ(kernel_command(&b.pages, false), 0);
-	kit_pattern_fill(b.host, LEN, 42, 0);
+	kit_pattern_fill(b.nic.host, LEN, 42, 0);
 	CHECK(rdma(&b, IBV_WR_RDMA_WRITE) != IBV_WC_SUCCESS);
 	CHECK_EQ(kernel_command(&b.pages, true), 0);
 	CHECK_EQ(kit_pattern_check(b.pages.mem + AREA, LEN, 41, 0, NULL), 0);

@@ -13,7 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "tests/guest/kernel_rdma_rig.h"
+#include "tests/guest/rdma_pair.h"
 #include "tests/guest/kernel_rig.h"
 #include "tests/guest/kernel_shown.h"
 
@@ -50,10 +50,7 @@ static int try_export(struct kernel_rig *r, uint64_t len, int *ret_fd)
 
 static int export(struct kernel_rig *r, uint64_t len)
 {
-	int fd;
-
-	CHECK_EQ(try_export(r, len, &fd), 0);
-	return fd;
+	return kernel_dmabuf(r, 16 * MIB, len);
 }
 
 /* A process that does something, and then nothing until it is killed. */
@@ -183,14 +180,14 @@ static void one_who_is_killed(void)
 	kernel_close(&r);
 }
 
-static enum ibv_wc_status rdma(struct kernel_rdma *q, struct ibv_mr *mr)
+static enum ibv_wc_status rdma(struct rdma_pair *q, struct ibv_mr *mr)
 {
-	struct kernel_rdma_op op = { .op = IBV_WR_RDMA_WRITE, .rkey = mr->rkey, .len = 4096 };
+	struct rdma_op op = { .op = IBV_WR_RDMA_WRITE, .rkey = mr->rkey, .len = 4096 };
 
-	return kernel_rdma_do(q, &op);
+	return rdma_pair_do(q, &op);
 }
 
-static struct ibv_mr *try_register(struct kernel_rdma *q, int fd, uint64_t len)
+static struct ibv_mr *try_register(struct rdma_pair *q, int fd, uint64_t len)
 {
 	return ibv_reg_dmabuf_mr(q->pd, 0, len, 0, fd,
 				 IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE);
@@ -199,14 +196,14 @@ static struct ibv_mr *try_register(struct kernel_rdma *q, int fd, uint64_t len)
 /* The descriptor, the importer and the mapping go one after the other. */
 static void an_importer(void)
 {
-	struct kernel_rdma q;
+	struct rdma_pair q;
 	struct kernel_rig r;
 	struct ibv_mr *mr;
 	char *p;
 	int fd;
 
 	kernel_open(&r, 5000);
-	kernel_rdma_open(&q, "mlx5");
+	rdma_pair_open(&q, "mlx5", 4096);
 	fd = export(&r, 3 * MIB);
 	KERNEL_SHOWN(WHOLE(&r), { KERNEL_EXPORT, 3 * MIB, getpid(), NULL, 0 });
 	p = mmap(NULL, 2 * MIB, PROT_READ, MAP_SHARED, fd, MIB);
@@ -232,7 +229,7 @@ static void an_importer(void)
 		     { KERNEL_IMPORT, 3 * MIB, getpid(), NIC, 0 });
 	CHECK_EQ(ibv_dereg_mr(mr), 0);
 	KERNEL_SHOWN(WHOLE(&r));
-	kernel_rdma_close(&q);
+	rdma_pair_close(&q);
 	kernel_close(&r);
 }
 
@@ -349,13 +346,13 @@ static void limits_of_users(void)
 /* An importer is refused by the limit of who exported; root is no exception. */
 static void limit_of_an_importer(void)
 {
-	struct kernel_rdma q;
+	struct rdma_pair q;
 	struct kernel_rig r;
 	struct ibv_mr *mr;
 	int fd;
 
 	kernel_open(&r, 5000);
-	kernel_rdma_open(&q, "mlx5");
+	rdma_pair_open(&q, "mlx5", 4096);
 	fd = export(&r, MIB);
 	kernel_limit(0, kernel_used(0) + MIB - 1);
 	CHECK(!try_register(&q, fd, MIB));
@@ -368,7 +365,7 @@ static void limit_of_an_importer(void)
 	CHECK_EQ(ibv_dereg_mr(mr), 0);
 	kernel_limit(0, ~0ull);
 	close(fd);
-	kernel_rdma_close(&q);
+	rdma_pair_close(&q);
 	kernel_close(&r);
 	kernel_nothing_shown();
 }

@@ -20,7 +20,7 @@
 #include <unistd.h>
 
 #include "lib/sysfs/attr.h"
-#include "tests/guest/kernel_rdma_rig.h"
+#include "tests/guest/rdma_pair.h"
 #include "tests/guest/kernel_rig.h"
 #include "tests/guest/kernel_shown.h"
 #include "util/clock.h"
@@ -35,7 +35,7 @@ struct progress {
 
 struct load {
 	struct kernel_rig r;
-	struct kernel_rdma q;
+	struct rdma_pair q;
 	struct ibv_mr *mr;
 	pthread_t thread[2];
 	struct progress *progress;
@@ -69,32 +69,25 @@ static void *disk_main(void *arg)
 
 static void *nic_main(void *arg)
 {
-	struct kernel_rdma_op op = { .op = IBV_WR_RDMA_WRITE, .len = MIB };
+	struct rdma_op op = { .op = IBV_WR_RDMA_WRITE, .len = MIB };
 	struct load *l = arg;
 
 	op.rkey = l->mr->rkey;
 	while (goes_on(l)) {
-		if (kernel_rdma_do(&l->q, &op) == IBV_WC_SUCCESS) {
+		if (rdma_pair_do(&l->q, &op) == IBV_WC_SUCCESS) {
 			count(&l->progress->nic);
 			continue;
 		}
 		count(&l->progress->cut_off);
-		kernel_rdma_connect(&l->q);
+		rdma_pair_connect(&l->q);
 	}
 	return NULL;
 }
 
 static void register_area(struct load *l)
 {
-	struct pdmai_bar_range range = { AREA + MIB, MIB };
-	int fd;
-
-	kernel_rdma_open(&l->q, "mlx5");
-	CHECK_EQ(pdmai_dev_dmabuf(l->r.dev, ACCEL_BAR_VRAM, &range, 1, &fd), 0);
-	l->mr = ibv_reg_dmabuf_mr(l->q.pd, 0, MIB, 0, fd,
-				  IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE);
-	CHECK(l->mr != NULL);
-	close(fd);
+	rdma_pair_open(&l->q, "mlx5", MIB);
+	l->mr = rdma_pair_dmabuf(&l->q, kernel_dmabuf(&l->r, AREA + MIB, MIB), MIB);
 }
 
 /* The device is bound. */
@@ -125,7 +118,7 @@ static void stop(struct load *l)
 	for (int i = 0; i < 2; i++)
 		CHECK_EQ(pthread_join(l->thread[i], NULL), 0);
 	CHECK_EQ(ibv_dereg_mr(l->mr), 0);
-	kernel_rdma_close(&l->q);
+	rdma_pair_close(&l->q);
 	close(l->disk);
 	printf("# disk %" PRIu64 ", NIC %" PRIu64 ", cut off %" PRIu64 "\n", l->progress->disk,
 	       l->progress->nic, l->progress->cut_off);
@@ -283,7 +276,6 @@ static int unload(const char *name)
 /* Nobody has the device open, or holds anything of it: it is unbound by that. */
 static void modules_go_when_nothing_is_left(void)
 {
-	struct pdmai_bar_range range = { 0, MIB };
 	struct load l;
 	pid_t owner;
 	int fd;
@@ -298,7 +290,7 @@ static void modules_go_when_nothing_is_left(void)
 	kill_it(owner);
 	/* A dma-buf of a device that is closed is a shell, and of the module. */
 	CHECK_EQ(kernel_open_device(&l.r), 0);
-	CHECK_EQ(pdmai_dev_dmabuf(l.r.dev, ACCEL_BAR_VRAM, &range, 1, &fd), 0);
+	fd = kernel_dmabuf(&l.r, 0, MIB);
 	kernel_close_device(&l.r);
 	CHECK_EQ(unload("peerdma_vfio"), -EWOULDBLOCK);
 	close(fd);

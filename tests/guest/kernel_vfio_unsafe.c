@@ -13,10 +13,8 @@
 
 #include "lib/sysfs/attr.h"
 #include "tests/guest/kernel_rig.h"
-#include "tests/guest/lib_rig.h"
-#include "util/clock.h"
+#include "tests/guest/rdma_pair.h"
 
-#define ACCESS	   (IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_REMOTE_READ)
 #define LEN	   MIB
 #define AREA	   (32 * MIB)
 #define TAINT_USER (1ul << 6)
@@ -91,79 +89,30 @@ static void o_direct(void)
 	kernel_close(&r);
 }
 
-struct nic {
-	struct lib_rig rig; /* only what lib_nic_open() sets */
-	struct ibv_mr *mr, *host_mr;
-	char *host;
-};
-
-static void open_nic(struct kernel_rig *r, struct nic *n)
+static enum ibv_wc_status rdma(struct rdma_pair *nic, struct ibv_mr *mr, enum ibv_wr_opcode op)
 {
-	struct pdmai_bar_range range = { AREA, LEN };
-	int fd;
+	struct rdma_op whole = { .op = op, .rkey = mr->rkey, .len = LEN };
 
-	memset(n, 0, sizeof(*n));
-	lib_nic_open(&n->rig);
-	n->host = aligned_alloc(4096, LEN);
-	CHECK(n->host != NULL);
-	n->host_mr = ibv_reg_mr(n->rig.pd, n->host, LEN, ACCESS);
-	CHECK(n->host_mr != NULL);
-	CHECK_EQ(pdmai_dev_dmabuf(r->dev, ACCEL_BAR_VRAM, &range, 1, &fd), 0);
-	n->mr = ibv_reg_dmabuf_mr(n->rig.pd, 0, LEN, 0, fd, ACCESS);
-	if (!n->mr)
-		tap_fail(__FILE__, __LINE__, "no memory region: errno %d", errno);
-	close(fd);
-}
-
-static void close_nic(struct nic *n)
-{
-	CHECK_EQ(ibv_dereg_mr(n->mr), 0);
-	CHECK_EQ(ibv_dereg_mr(n->host_mr), 0);
-	for (int i = 0; i < 2; i++)
-		CHECK_EQ(ibv_destroy_qp(n->rig.qp[i]), 0);
-	CHECK_EQ(ibv_destroy_cq(n->rig.cq), 0);
-	CHECK_EQ(ibv_dealloc_pd(n->rig.pd), 0);
-	CHECK_EQ(ibv_close_device(n->rig.context), 0);
-	free(n->host);
-}
-
-static enum ibv_wc_status rdma(struct nic *n, enum ibv_wr_opcode op)
-{
-	struct ibv_sge sge = { (uintptr_t)n->host, LEN, n->host_mr->lkey };
-	struct ibv_send_wr *bad, wr = {
-		.sg_list = &sge,
-		.num_sge = 1,
-		.opcode = op,
-		.send_flags = IBV_SEND_SIGNALED,
-		.wr.rdma = { .remote_addr = 0, .rkey = n->mr->rkey },
-	};
-	int64_t end = util_now_ms() + 20000;
-	struct ibv_wc wc = { 0 };
-	int got;
-
-	CHECK_EQ(ibv_post_send(n->rig.qp[0], &wr, &bad), 0);
-	do {
-		got = ibv_poll_cq(n->rig.cq, 1, &wc);
-		CHECK(got >= 0 && util_now_ms() < end);
-	} while (!got);
-	return wc.status;
+	return rdma_pair_do(nic, &whole);
 }
 
 static void nic_by_bus_address(void)
 {
 	struct kit_bytes before, after, d;
+	struct rdma_pair n;
 	struct kernel_rig r;
-	struct nic n;
+	struct ibv_mr *mr;
 
 	kernel_open(&r, 5000);
-	open_nic(&r, &n);
+	rdma_pair_open(&n, "mlx5", LEN);
+	mr = rdma_pair_dmabuf(&n, kernel_dmabuf(&r, AREA, LEN), LEN);
 	kit_pattern_fill(n.host, LEN, 1, 0);
 	kit_pattern_fill(r.mem + AREA, LEN, 2, 0);
 	CHECK_EQ(kit_control_bytes(r.control, "nic0", &before), 0);
-	CHECK_EQ(rdma(&n, IBV_WR_RDMA_WRITE), IBV_WC_SUCCESS);
+	CHECK_EQ(rdma(&n, mr, IBV_WR_RDMA_WRITE), IBV_WC_SUCCESS);
 	CHECK_EQ(kit_pattern_check(r.mem + AREA, LEN, 1, 0, NULL), 0);
 	kit_pattern_fill(n.host, LEN, 3, 0);
-	CHECK_EQ(rdma(&n, IBV_WR_RDMA_READ), IBV_WC_SUCCESS);
+	CHECK_EQ(rdma(&n, mr, IBV_WR_RDMA_READ), IBV_WC_SUCCESS);
 	CHECK_EQ(kit_pattern_check(n.host, LEN, 1, 0, NULL), 0);
 	CHECK_EQ(kit_control_bytes(r.control, "nic0", &after), 0);
 	d = kit_bytes_since(&before, &after);
@@ -172,14 +121,15 @@ static void nic_by_bus_address(void)
 	/* The memory region comes back after a reset, and fails while the memory is off. */
 	CHECK_EQ(kernel_reset(&r), 0);
 	kit_pattern_fill(n.host, LEN, 4, 0);
-	CHECK_EQ(rdma(&n, IBV_WR_RDMA_WRITE), IBV_WC_SUCCESS);
+	CHECK_EQ(rdma(&n, mr, IBV_WR_RDMA_WRITE), IBV_WC_SUCCESS);
 	CHECK_EQ(kit_pattern_check(r.mem + AREA, LEN, 4, 0, NULL), 0);
 	CHECK_EQ(kernel_command(&r, false), 0);
 	kit_pattern_fill(n.host, LEN, 5, 0);
-	CHECK(rdma(&n, IBV_WR_RDMA_WRITE) != IBV_WC_SUCCESS);
+	CHECK(rdma(&n, mr, IBV_WR_RDMA_WRITE) != IBV_WC_SUCCESS);
 	CHECK_EQ(kernel_command(&r, true), 0);
 	CHECK_EQ(kit_pattern_check(r.mem + AREA, LEN, 4, 0, NULL), 0);
-	close_nic(&n);
+	CHECK_EQ(ibv_dereg_mr(mr), 0);
+	rdma_pair_close(&n);
 	kernel_close(&r);
 }
 

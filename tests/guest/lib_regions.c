@@ -344,9 +344,9 @@ static void memory_of_the_nic(void)
 
 	lib_open(&r);
 	lib_nic_open(&r);
-	CHECK_EQ(ibv_query_device_ex(r.context, NULL, &attr), 0);
+	CHECK_EQ(ibv_query_device_ex(r.nic.context, NULL, &attr), 0);
 	printf("# the NIC offers %" PRIu64 " bytes\n", (uint64_t)attr.max_dm_size);
-	snprintf(uri, sizeof(uri), "dm:%s:8K", ibv_get_device_name(r.context->device));
+	snprintf(uri, sizeof(uri), "dm:%s:8K", ibv_get_device_name(r.nic.context->device));
 	if (!attr.max_dm_size) {
 		LIB_FAILS(pdma_region_open(r.ctx, uri, NULL, &region), EOPNOTSUPP);
 		lib_close(&r);
@@ -355,7 +355,7 @@ static void memory_of_the_nic(void)
 	LIB_OK(pdma_region_open(r.ctx, uri, NULL, &region));
 	read_and_write(region);
 	/* A PD of another context can't have it, one of its own can. */
-	LIB_FAILS(pdma_reg_mr(region, r.pd, IBV_ACCESS_LOCAL_WRITE, NULL, &mr), EOPNOTSUPP);
+	LIB_FAILS(pdma_reg_mr(region, r.nic.pd, IBV_ACCESS_LOCAL_WRITE, NULL, &mr), EOPNOTSUPP);
 	pd = ibv_alloc_pd(pdma_region_verbs(region));
 	CHECK(pd != NULL);
 	LIB_OK(pdma_reg_mr(region, pd, IBV_ACCESS_LOCAL_WRITE, NULL, &mr));

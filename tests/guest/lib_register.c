@@ -18,7 +18,7 @@ static struct pdma_mr *reg(struct lib_rig *r, struct pdma_region *region, unsign
 	struct pdma_reg_options opt = { .size = sizeof(opt), .ways = ways };
 	struct pdma_mr *mr = NULL;
 
-	LIB_OK(pdma_reg_mr(region, r->pd, ALL, &opt, &mr));
+	LIB_OK(pdma_reg_mr(region, r->nic.pd, ALL, &opt, &mr));
 	return mr;
 }
 
@@ -85,7 +85,7 @@ static struct pdma_mr *reg_or_excuse(struct lib_rig *r, struct pdma_region *regi
 	LIB_OK(pdma_region_get_info(region, &info));
 	if (info.n_ranges == 1)
 		return reg(r, region, 0);
-	ret = pdma_reg_mr(region, r->pd, ALL, NULL, &mr);
+	ret = pdma_reg_mr(region, r->nic.pd, ALL, NULL, &mr);
 	if (!ret)
 		return mr;
 	CHECK_EQ(ret, -EOPNOTSUPP);
@@ -187,10 +187,10 @@ static void a_pointer_to_a_bar_is_refused_with_reasons(void)
 	lib_open(&r);
 	lib_nic_open(&r);
 	region = lib_region(&r, "accel:ACC0+1M:1M");
-	LIB_FAILS(pdma_reg_mr(region, r.pd, ALL, &opt, &mr), EOPNOTSUPP);
+	LIB_FAILS(pdma_reg_mr(region, r.nic.pd, ALL, &opt, &mr), EOPNOTSUPP);
 	CHECK(mr == NULL);
 	opt.ways |= PDMA_WAY_STAGED;
-	LIB_OK(pdma_reg_mr(region, r.pd, ALL, &opt, &mr));
+	LIB_OK(pdma_reg_mr(region, r.nic.pd, ALL, &opt, &mr));
 	info = lib_mr_info(mr);
 	CHECK_EQ(info.way, PDMA_WAY_STAGED);
 	odp = refusal(&info, PDMA_WAY_ODP);
@@ -214,18 +214,18 @@ static void bad_requests_are_refused(void)
 	lib_open(&r);
 	lib_nic_open(&r);
 	region = lib_region(&r, "host:64K");
-	LIB_FAILS(pdma_reg_mr(region, r.pd, IBV_ACCESS_REMOTE_WRITE, NULL, &mr), EINVAL);
-	LIB_FAILS(pdma_reg_mr(region, r.pd, ALL | IBV_ACCESS_ON_DEMAND, NULL, &mr), EINVAL);
+	LIB_FAILS(pdma_reg_mr(region, r.nic.pd, IBV_ACCESS_REMOTE_WRITE, NULL, &mr), EINVAL);
+	LIB_FAILS(pdma_reg_mr(region, r.nic.pd, ALL | IBV_ACCESS_ON_DEMAND, NULL, &mr), EINVAL);
 	opt.ways = 1 << 20;
-	LIB_FAILS(pdma_reg_mr(region, r.pd, ALL, &opt, &mr), EINVAL);
+	LIB_FAILS(pdma_reg_mr(region, r.nic.pd, ALL, &opt, &mr), EINVAL);
 	opt = (struct pdma_reg_options){ .size = 3 };
-	LIB_FAILS(pdma_reg_mr(region, r.pd, ALL, &opt, &mr), EINVAL);
+	LIB_FAILS(pdma_reg_mr(region, r.nic.pd, ALL, &opt, &mr), EINVAL);
 	LIB_OK(pdma_region_revoke(region, NULL));
-	LIB_FAILS(pdma_reg_mr(region, r.pd, ALL, NULL, &mr), ESTALE);
+	LIB_FAILS(pdma_reg_mr(region, r.nic.pd, ALL, NULL, &mr), ESTALE);
 	pdma_region_close(region);
 	LIB_OK(pdma_region_open(r.ctx, "host:64K", &read_only, &region));
-	LIB_FAILS(pdma_reg_mr(region, r.pd, ALL, NULL, &mr), EACCES);
-	LIB_OK(pdma_reg_mr(region, r.pd, IBV_ACCESS_REMOTE_READ, NULL, &mr));
+	LIB_FAILS(pdma_reg_mr(region, r.nic.pd, ALL, NULL, &mr), EACCES);
+	LIB_OK(pdma_reg_mr(region, r.nic.pd, IBV_ACCESS_REMOTE_READ, NULL, &mr));
 	LIB_OK(pdma_dereg_mr(mr));
 	pdma_region_close(region);
 	lib_close(&r);
@@ -389,12 +389,12 @@ static void cached_registrations(void)
 	lib_nic_open(&r);
 	region = lib_region(&r, r.iommu ? "vfio:ACC0/bar2+0:1M" : "host:1M");
 	LIB_OK(pdma_mr_cache_create(r.ctx, NULL, &cache));
-	LIB_OK(pdma_mr_cache_get(cache, region, 4096, 65536, r.pd, ALL, &ref));
-	LIB_OK(pdma_mr_cache_get(cache, region, 8192, 100, r.pd, ALL, &again));
+	LIB_OK(pdma_mr_cache_get(cache, region, 4096, 65536, r.nic.pd, ALL, &ref));
+	LIB_OK(pdma_mr_cache_get(cache, region, 8192, 100, r.nic.pd, ALL, &again));
 	CHECK(again.rkey == ref.rkey && again.addr == ref.addr + 4096);
 	pdma_mr_cache_put(cache, &again);
 	LIB_OK(pdma_region_revoke(region, NULL));
-	LIB_FAILS(pdma_mr_cache_get(cache, region, 8192, 100, r.pd, ALL, &again), ESTALE);
+	LIB_FAILS(pdma_mr_cache_get(cache, region, 8192, 100, r.nic.pd, ALL, &again), ESTALE);
 	pdma_mr_cache_put(cache, &ref);
 	LIB_OK(pdma_mr_cache_get_stats(cache, &stats));
 	CHECK_EQ(stats.hits, 1);

@@ -12,6 +12,7 @@
 #include <stdbool.h>
 
 #include "bench/kit/control.h"
+#include "tests/guest/rdma_pair.h"
 #include "tests/guest/tap.h"
 
 #define KIB (1ull << 10)
@@ -21,17 +22,13 @@ struct lib_rig {
 	struct pdma_ctx *ctx;
 	struct kit_control *control;
 	bool iommu;
-	/* of lib_nic_open() */
-	struct ibv_context *context;
-	struct ibv_pd *pd;
-	struct ibv_cq *cq;
-	struct ibv_qp *qp[2]; /* connected to each other */
+	struct rdma_pair nic; /* of lib_nic_open() */
 };
 
 void lib_open(struct lib_rig *r);
 void lib_close(struct lib_rig *r);
 
-/* Open the first RDMA device once its port is active: PD, CQ and a connected pair of queues. */
+/* Open the first RDMA device. */
 void lib_nic_open(struct lib_rig *r);
 
 /* A region; the URI may name a slot: "accel:ACC0+4K" becomes "accel:0000:03:00.0+4K". */

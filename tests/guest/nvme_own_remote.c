@@ -33,17 +33,17 @@ static void link_open(struct link *l)
 	LIB_OK(pdma_nvme_queue_create(l->o.nvme, 4, PDMA_NVME_REMOTE, &l->queue));
 	host = lib_region(&l->o.rig, "host:64K");
 	wrong = l->o.queue;
-	LIB_FAILS(pdma_nvme_grant(wrong, l->o.rig.pd, l->data, 1, &l->grant), EINVAL);
-	LIB_FAILS(pdma_nvme_grant(l->queue, l->o.rig.pd, host, 1, &l->grant), EINVAL);
-	LIB_FAILS(pdma_nvme_grant(l->queue, l->o.rig.pd, l->data, 9, &l->grant), ENOENT);
+	LIB_FAILS(pdma_nvme_grant(wrong, l->o.rig.nic.pd, l->data, 1, &l->grant), EINVAL);
+	LIB_FAILS(pdma_nvme_grant(l->queue, l->o.rig.nic.pd, host, 1, &l->grant), EINVAL);
+	LIB_FAILS(pdma_nvme_grant(l->queue, l->o.rig.nic.pd, l->data, 9, &l->grant), ENOENT);
 	pdma_region_close(host);
-	LIB_OK(pdma_nvme_grant(l->queue, l->o.rig.pd, l->data, 1, &l->grant));
-	LIB_FAILS(pdma_nvme_grant(l->queue, l->o.rig.pd, l->data, 1, &l->grant), EBUSY);
-	LIB_OK(pdma_nvme_remote_create(&l->grant, l->o.rig.qp[0], l->o.rig.cq, l->o.rig.pd,
-				       &l->remote));
+	LIB_OK(pdma_nvme_grant(l->queue, l->o.rig.nic.pd, l->data, 1, &l->grant));
+	LIB_FAILS(pdma_nvme_grant(l->queue, l->o.rig.nic.pd, l->data, 1, &l->grant), EBUSY);
+	LIB_OK(pdma_nvme_remote_create(&l->grant, l->o.rig.nic.qp[0], l->o.rig.nic.cq,
+				       l->o.rig.nic.pd, &l->remote));
 	l->buf = aligned_alloc(4096, DATA);
 	CHECK(l->buf != NULL);
-	l->mr = ibv_reg_mr(l->o.rig.pd, l->buf, DATA, IBV_ACCESS_LOCAL_WRITE);
+	l->mr = ibv_reg_mr(l->o.rig.nic.pd, l->buf, DATA, IBV_ACCESS_LOCAL_WRITE);
 	CHECK(l->mr != NULL);
 }
 
@@ -114,13 +114,19 @@ static void remote_refusals(void)
 	CHECK_EQ(run(&l, PDMA_NVME_FLUSH, 0, 0, 512), -EINVAL);
 	bad = l.grant;
 	bad.magic++;
-	LIB_FAILS(pdma_nvme_remote_create(&bad, l.o.rig.qp[0], l.o.rig.cq, l.o.rig.pd, &r), EINVAL);
+	LIB_FAILS(pdma_nvme_remote_create(&bad, l.o.rig.nic.qp[0], l.o.rig.nic.cq, l.o.rig.nic.pd,
+					  &r),
+		  EINVAL);
 	bad = l.grant;
 	bad.entries = 0;
-	LIB_FAILS(pdma_nvme_remote_create(&bad, l.o.rig.qp[0], l.o.rig.cq, l.o.rig.pd, &r), EINVAL);
+	LIB_FAILS(pdma_nvme_remote_create(&bad, l.o.rig.nic.qp[0], l.o.rig.nic.cq, l.o.rig.nic.pd,
+					  &r),
+		  EINVAL);
 	bad = l.grant;
 	bad.block = 0;
-	LIB_FAILS(pdma_nvme_remote_create(&bad, l.o.rig.qp[0], l.o.rig.cq, l.o.rig.pd, &r), EINVAL);
+	LIB_FAILS(pdma_nvme_remote_create(&bad, l.o.rig.nic.qp[0], l.o.rig.nic.cq, l.o.rig.nic.pd,
+					  &r),
+		  EINVAL);
 	/* The owner does not use what he gave away. */
 	LIB_FAILS(pdma_nvme_submit(l.queue,
 				   &(struct pdma_nvme_cmd){ .op = PDMA_NVME_FLUSH, .nsid = 1 }),
@@ -142,8 +148,8 @@ static enum ibv_wc_status raw(struct link *l, enum ibv_wr_opcode op, uint64_t ad
 	struct ibv_wc wc = { 0 };
 	time_t end = time(NULL) + 20;
 
-	CHECK_EQ(ibv_post_send(l->o.rig.qp[0], &wr, &bad), 0);
-	while (!ibv_poll_cq(l->o.rig.cq, 1, &wc))
+	CHECK_EQ(ibv_post_send(l->o.rig.nic.qp[0], &wr, &bad), 0);
+	while (!ibv_poll_cq(l->o.rig.nic.cq, 1, &wc))
 		CHECK(time(NULL) < end);
 	return wc.status;
 }
@@ -222,8 +228,9 @@ static void garbage_harms_its_queue_only(void)
 	pdma_nvme_remote_destroy(l.remote);
 	pdma_nvme_queue_destroy(l.queue);
 	LIB_OK(pdma_nvme_queue_create(l.o.nvme, 4, PDMA_NVME_REMOTE, &l.queue));
-	LIB_OK(pdma_nvme_grant(l.queue, l.o.rig.pd, l.data, 1, &l.grant));
-	LIB_OK(pdma_nvme_remote_create(&l.grant, l.o.rig.qp[0], l.o.rig.cq, l.o.rig.pd, &l.remote));
+	LIB_OK(pdma_nvme_grant(l.queue, l.o.rig.nic.pd, l.data, 1, &l.grant));
+	LIB_OK(pdma_nvme_remote_create(&l.grant, l.o.rig.nic.qp[0], l.o.rig.nic.cq, l.o.rig.nic.pd,
+				       &l.remote));
 	LIB_OK(run(&l, PDMA_NVME_WRITE, LBA, 0, MIB));
 	own_area_free(&a);
 	link_close(&l);
