@@ -136,7 +136,7 @@ static void op_reset(struct host *h)
 
 static void op_queue(struct host *h)
 {
-	static const uint32_t entries[] = { 2, 3, 4, 4, 8, 64, 1024, 1 };
+	static const uint32_t entries[] = { 2, 3, 4, 4, 8, 64, 128, 1 };
 	uint8_t how = fuzz_u8(&h->in);
 	struct host_queue *q = &h->queue[how % QUEUES];
 	struct pdmai_nvme_queue_config c = {

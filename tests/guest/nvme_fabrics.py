@@ -20,7 +20,8 @@ MIB = 1 << 20
 PAYLOAD = 16 * MIB  # written, and as much read
 KEEP_ALIVE = 5
 # Where the kernel finds no way between NIC and disk it stages in host memory, and says nothing.
-REFUSED = os.environ["PEERDMA_TOPOLOGY"] == "root-ports-refused"
+TOPOLOGY = os.environ["PEERDMA_TOPOLOGY"]
+REFUSED = TOPOLOGY == "root-ports-refused"
 Moved = dict[str, int]
 
 
@@ -132,9 +133,10 @@ def link_down_and_up() -> None:
     load = Load()
     ask("link", up=False)
     down = time.monotonic()
-    wait_for("the loss is noticed", lambda: state() != "live")
     wait_for("keep-alive is over", lambda: time.monotonic() - down > 2 * KEEP_ALIVE)
-    assert state() == "connecting" and load.process.poll() is None, state()
+    # On its way there it is "resetting" for as long as the NIC needs to give up.
+    wait_for("it tries again", lambda: state() == "connecting")
+    assert load.process.poll() is None, load.process.communicate()[0]
     ask("link", up=True)
     wait_for("connected again", lambda: state() == "live")
     load.wait(50)
@@ -159,13 +161,16 @@ def target_goes() -> None:
 
 
 def tests() -> Tests:
-    return {
+    found: Tests = {
         "staged_in_host_memory": staged("0", False),
         "staged_in_the_buffer_it_chose": staged("1", not REFUSED),
         "staged_in_the_buffer_by_name": staged(PCI_NAME, not REFUSED),
-        "link_down_and_up": link_down_and_up,
-        "target_goes_under_load": target_goes,
     }
+    # Ends are the same wherever the devices are plugged in.
+    if not TOPOLOGY.startswith("root-ports"):
+        found["link_down_and_up"] = link_down_and_up
+        found["target_goes_under_load"] = target_goes
+    return found
 
 
 sys.exit(two_nodes(tests))
