@@ -449,12 +449,4 @@ static const struct tap_test tests[] = {
 	{ "closing_revokes_the_buffer", closing_revokes_the_buffer, TAP_ANYWHERE },
 };
 
-int main(int argc, char **argv)
-{
-	int status;
-
-	own_bind();
-	status = tap_main(argc, argv, tests, sizeof(tests) / sizeof(tests[0]));
-	own_unbind();
-	return status;
-}
+OWN_MAIN(tests)

@@ -19,9 +19,13 @@ struct own {
 	struct pdma_nvme_queue *queue; /* 32 entries in host memory */
 };
 
-/* Give the disk to vfio-pci, and back. */
-void own_bind(void);
-void own_unbind(void);
+/* Run the tests with the disk given to vfio-pci, and give it back. Return: exit status. */
+int own_main(int argc, char **argv, const struct tap_test *tests, size_t n);
+#define OWN_MAIN(tests)                                                                 \
+	int main(int argc, char **argv)                                                 \
+	{                                                                               \
+		return own_main(argc, argv, tests, sizeof(tests) / sizeof((tests)[0])); \
+	}
 
 void own_open(struct own *o);
 void own_close(struct own *o);

@@ -293,12 +293,4 @@ static const struct tap_test tests[] = {
 	{ "after_a_reset_of_the_drive", after_a_reset_of_the_drive, TAP_ANYWHERE },
 };
 
-int main(int argc, char **argv)
-{
-	int status;
-
-	own_bind();
-	status = tap_main(argc, argv, tests, sizeof(tests) / sizeof(tests[0]));
-	own_unbind();
-	return status;
-}
+OWN_MAIN(tests)
