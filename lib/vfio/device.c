@@ -78,34 +78,20 @@ static void close_device(struct pdmai_dev *dev)
 	free(dev);
 }
 
+#define OPS                                                                         \
+	.name = "vfio", .config_read = config_read, .config_write = config_write,   \
+	.bar_map = bar_map, .bar_unmap = bar_unmap, .reset = reset,                 \
+	.irq_enable = pdmai_vfio_irq_enable, .irq_disable = pdmai_vfio_irq_disable, \
+	.dmabuf_export = pdmai_vfio_dmabuf, .close = close_device
+
 static const struct pdmai_dev_ops ops = {
-	.name = "vfio",
-	.config_read = config_read,
-	.config_write = config_write,
-	.bar_map = bar_map,
-	.bar_unmap = bar_unmap,
-	.reset = reset,
-	.irq_enable = pdmai_vfio_irq_enable,
-	.irq_disable = pdmai_vfio_irq_disable,
+	OPS,
 	.dma_map = pdmai_vfio_dma_map,
 	.dma_unmap = pdmai_vfio_dma_unmap,
-	.dmabuf_export = pdmai_vfio_dmabuf,
-	.close = close_device,
 };
 
 /* VFIO takes mappings for such a function, but the device does not see them. */
-static const struct pdmai_dev_ops unguarded_ops = {
-	.name = "vfio",
-	.config_read = config_read,
-	.config_write = config_write,
-	.bar_map = bar_map,
-	.bar_unmap = bar_unmap,
-	.reset = reset,
-	.irq_enable = pdmai_vfio_irq_enable,
-	.irq_disable = pdmai_vfio_irq_disable,
-	.dmabuf_export = pdmai_vfio_dmabuf,
-	.close = close_device,
-};
+static const struct pdmai_dev_ops unguarded_ops = { OPS };
 
 static int look_at(struct pdmai_vfio_dev *d)
 {
