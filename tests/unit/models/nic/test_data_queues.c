@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Shared receive queues, XRC, datagrams. */
+/* Shared receive queues, receive queues in error, XRC, datagrams. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -71,6 +71,71 @@ static void receive_record_gone_wrong(void **state)
 	assert_int_equal(rig_cqe(a, false, 0)->syndrome, NIC_S_REMOTE_OP);
 	assert_int_equal(rig_cqes(b, true), 0);
 	assert_int_equal(rig_events[0].type, NIC_EV_WQ_CATAS);
+}
+
+#define MS 1000000ull
+
+/* Time passes until qp, of NIC 1, has n receives completed. Return: how long that took. */
+static uint64_t time_until_received(const struct nic_qp *qp, unsigned n)
+{
+	uint64_t start = rig_now;
+
+	rig_run_now();
+	while (rig_cqes(qp, true) < n && rig_now - start < 1000 * MS) {
+		rig_now += MS / 10;
+		nic_timers_run(&rig_nic[1].dw[0]);
+		rig_run_now();
+	}
+	return rig_now - start;
+}
+
+/* Nothing rings for them; the looks become rarer, but not rarer than every 64 ms. */
+static void flush_receives(struct nic_qp *qp)
+{
+	uint64_t took, longest = 0;
+	unsigned i;
+
+	nic_qp_error(qp, 0);
+	rig_run_now();
+	assert_int_equal(rig_cqes(qp, true), 0);
+	for (i = 0; i < 12; i++) {
+		rig_recv(qp, RIG_B, 4096, RIG_KEY);
+		took = time_until_received(qp, i + 1);
+		assert_int_equal(rig_cqes(qp, true), i + 1);
+		assert_int_equal(rig_cqe(qp, true, i)->opcode, NIC_CQE_RESP_ERR);
+		assert_int_equal(rig_cqe(qp, true, i)->syndrome, NIC_S_FLUSH);
+		assert_int_equal(rig_cqe(qp, true, i)->wqe_counter, i);
+		assert_true(took <= (i ? 64 * MS : MS));
+		longest = took > longest ? took : longest;
+	}
+	assert_int_equal(longest, 64 * MS);
+	assert_int_equal(rig_cqes(qp, false), 0);
+}
+
+static void receives_posted_in_error(void **state)
+{
+	rig_pair(NIC_QP_RC, &a, &b);
+	flush_receives(b);
+}
+
+static void receives_posted_in_error_without_send_queue(void **state)
+{
+	rig_pair(NIC_QP_RC, &a, &b);
+	b->no_sq = true;
+	flush_receives(b);
+}
+
+/* A shared queue's receives are not its own: nobody looks. */
+static void shared_queue_in_error(void **state)
+{
+	rig_pair(NIC_QP_RC, &a, &b);
+	b->rq_kind = NIC_RQ_SRQ;
+	b->srq = rig_srq(1, 9, NIC_SRQ_BASIC);
+	nic_qp_error(b, 0);
+	rig_run_now();
+	rig_srq_post(b->srq, 0, 1, RIG_B, 4096);
+	assert_int_equal(nic_timers_run(&rig_nic[1].dw[0]), 0);
+	assert_int_equal(rig_cqes(b, true), 0);
 }
 
 static void last_entry_event(void **state)
@@ -279,6 +344,9 @@ int main(void)
 		T(datagram_into_an_absent_page),
 		T(multicast),
 		T(receive_record_gone_wrong),
+		T(receives_posted_in_error),
+		T(receives_posted_in_error_without_send_queue),
+		T(shared_queue_in_error),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
