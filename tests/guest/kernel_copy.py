@@ -6,7 +6,9 @@ import os
 import sys
 from pathlib import Path
 
-from nvme_lib import data_bytes, disk, run, tap, wait_live
+from nvme_lib import data_bytes, disk, wait_live
+from programs import run
+from tap import tap
 
 MIB = 1 << 20
 SIZE = 8 * MIB

@@ -4,10 +4,11 @@
 
 import sys
 
-from nic_robust_lib import ask
-from nic_tools import Tests, next_port, pair
+from fabric import ask
+from nic_tools import next_port, pair
 from nic_two import ADDRESS, peer, two_nodes
 from serve_lib import BUILD
+from tap import Tests
 
 FAR = f"{BUILD}/tests/guest/kernel_rdma_far"
 MIB = 1 << 20

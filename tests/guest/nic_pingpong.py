@@ -3,7 +3,8 @@
 
 from collections.abc import Callable
 
-from nic_tools import Place, Tests, device, next_port, pair
+from nic_tools import Place, device, next_port, pair
+from tap import Tests
 
 ITERS = 200
 

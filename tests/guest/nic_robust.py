@@ -8,10 +8,14 @@ import sys
 import time
 from collections.abc import Callable
 
+from fabric import ask, frozen_until_restart
 from nic_robust_lib import (
-    ACTIVE, DRIVER, KINDS, LIMIT, NO_DEVICE, PCI, PCI_NAME, Kind, all_dma, ask, checked_transfer,
-    kernel_resources, mixed, objects, port_state, run, start_transfer, tap, wait_active, wait_for,
+    DRIVER, KINDS, PCI_NAME, Kind, checked_transfer, kernel_resources, mixed, objects,
+    start_transfer, wait_active,
 )  # fmt: skip
+from nic_tools import ACTIVE, NO_DEVICE, PCI, port_state
+from programs import run, wait_for
+from tap import tap
 
 # Keys of freed memory regions stay in a cache of the driver: a few of each shape, however many
 # processes came and went. Unbinding, further down, shows that none is lost.
@@ -41,7 +45,7 @@ class Kills:
         victim.kill()
         # The other one has a while to meet the silence, in packets or in whatever it does then.
         for _ in range(self._rng.randrange(3)):
-            ask("snapshot")
+            ask("snapshot", "nic0")
         transfer.end()
 
     def __call__(self) -> None:
@@ -73,7 +77,7 @@ def rebind(kind: Kind) -> None:
     wait_active()
     transfer = start_transfer(kind)
     (DRIVER / "unbind").write_text(PCI_NAME, encoding="ascii")
-    state = ask("snapshot")["state"]
+    state = ask("snapshot", "nic0")["state"]
     assert state["hca"] == "off" and not any(state["objects"].values()), state
     assert port_state() == NO_DEVICE
     transfer.end()
@@ -91,21 +95,6 @@ def unbind_under_traffic() -> None:
     checked_transfer()
 
 
-def frozen_until_restart() -> int:
-    """No byte moves and no interrupt goes out before the driver's next command. Return: looks."""
-    first = ask("counters")
-    looks = 0
-    end = time.monotonic() + LIMIT
-    while True:
-        assert time.monotonic() < end, "the driver does not come back"
-        now = ask("counters")
-        if now["model"]["commands"] != first["model"]["commands"]:
-            return looks
-        assert all_dma(now) == all_dma(first), f"{all_dma(first)} -> {all_dma(now)} bytes"
-        assert now["irq"] == first["irq"], f"{first['irq']} -> {now['irq']}"
-        looks += 1
-
-
 def reset_under_traffic(reset: Callable[[], object]) -> Callable[[], None]:
     def test() -> None:
         wait_active()
@@ -113,11 +102,11 @@ def reset_under_traffic(reset: Callable[[], object]) -> Callable[[], None]:
         run("devlink", "health", "set", HEALTH, "reporter", "fw_fatal", "grace_period", "0")
         transfer = start_transfer(WRITE_RC)
         transfer.wait_packets(1000)
-        resets = ask("counters")["model"]["resets"]
+        resets = ask("counters", "nic0")["model"]["resets"]
         reset()
-        looks = frozen_until_restart()
+        looks = frozen_until_restart("nic0", "commands")
         said = transfer.end()
-        assert ask("counters")["model"]["resets"] == resets + 1
+        assert ask("counters", "nic0")["model"]["resets"] == resets + 1
         assert looks >= FROZEN_LOOKS, f"the driver came back after {looks} looks:\n{said}"
         wait_active()
         checked_transfer()
@@ -150,7 +139,7 @@ def main() -> int:
         "function_reset_under_traffic": reset_under_traffic(
             lambda: (PCI / "reset").write_text("1", encoding="ascii")
         ),
-        "reset_unknown_to_the_driver": reset_under_traffic(lambda: ask("reset")),
+        "reset_unknown_to_the_driver": reset_under_traffic(lambda: ask("reset", "nic0")),
         "devlink_reload_under_traffic": reload_under_traffic,
     }
     wait_active()

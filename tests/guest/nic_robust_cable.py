@@ -10,8 +10,12 @@ from typing import Any
 # This folder has a test that is named as the package pyverbs is: look here last.
 sys.path.append(sys.path.pop(0))
 
-from nic_robust_lib import ACTIVE, NODE, ask, tap, wait_active, wait_for  # noqa: E402
-from nic_robust_side import CANARY, DEPTH, GRH, Remote, Side, serve  # noqa: E402
+from fabric import NODE, ask
+from nic_robust_lib import wait_active
+from nic_robust_side import CANARY, DEPTH, GRH, Remote, Side, serve
+from nic_tools import ACTIVE
+from programs import wait_for
+from tap import tap
 
 ETHERNET_B = "10.77.0.2"
 IPOIB = {"a": "10.89.0.1", "b": "10.89.0.2"}

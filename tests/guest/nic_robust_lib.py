@@ -1,26 +1,19 @@
 # SPDX-License-Identifier: MIT
-"""What the nic_robust tests share: the fabric's view of the NIC, perftest under way, TAP."""
+"""What the nic_robust tests share: the NIC as it is seen from outside, perftest under way."""
 
-import fcntl
-import json
 import os
 import random
 import signal
 import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-NODE = os.environ.get("NODE", "a")
+from fabric import ask
+from nic_tools import ACTIVE, PCI, device, port_state
+from programs import listens, run, wait_for
+
 PCI_NAME = os.environ["PEERDMA_SLOT_NIC0"]
-PCI = Path("/sys/bus/pci/devices") / PCI_NAME
 DRIVER = Path("/sys/bus/pci/drivers/mlx5_core")
-CONTROL = Path("/dev/peerdma-control")
-LOCK = Path("/run/peerdma-control.lock")
 LIMIT = 60.0
-ACTIVE = "4: ACTIVE"
-NO_DEVICE = "no RDMA device"
 # Kinds of transfer: a name, and the arguments of perftest.
 Kind = tuple[str, list[str]]
 KINDS: list[Kind] = [
@@ -38,61 +31,11 @@ KINDS: list[Kind] = [
 ]
 
 
-def wait_for(what: str, ready: Callable[[], Any], limit: float = LIMIT) -> None:
-    end = time.monotonic() + limit
-    while not ready():
-        if time.monotonic() > end:
-            raise AssertionError(f"{what}: not within {limit:g} s")
-        time.sleep(0.01)
-
-
-def run(*argv: str, limit: float = LIMIT) -> str:
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=limit, check=False)
-    assert done.returncode == 0, f"{' '.join(argv)}: {done.returncode}\n{done.stdout}{done.stderr}"
-    return done.stdout
-
-
-# ---- the fabric ----
-
-
-def ask(cmd: str, device: str = "nic0", **more: Any) -> dict[str, Any]:
-    """One request to the fabric, of this node's NIC or of another's ("b/nic0")."""
-    name = device if "/" in device else f"{NODE}/{device}"
-    request = {"cmd": cmd, "device": name, **more}
-    with open(LOCK, "w", encoding="ascii") as lock, open(CONTROL, "r+b", buffering=0) as port:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        port.write(json.dumps(request).encode() + b"\n")
-        line = b""
-        while not line.endswith(b"\n"):
-            line += port.read(65536)
-    answer = json.loads(line)
-    assert answer.pop("ok"), f"{request}: {answer}"
-    return next(iter(answer.values()))[name] if cmd in ("counters", "snapshot") else answer
-
-
-def objects() -> dict[str, int]:
-    return ask("snapshot")["state"]["objects"]
-
-
-def all_dma(counters: dict[str, Any]) -> int:
-    """Bytes the NIC has moved, whatever for and wherever."""
-    return sum(
-        way["bytes"]
-        for kind in counters["dma"].values()
-        for target in kind.values()
-        for way in target.values()
-    )
+def objects(nic: str = "nic0") -> dict[str, int]:
+    return ask("snapshot", nic)["state"]["objects"]
 
 
 # ---- the device as the kernel shows it ----
-
-
-def port_state() -> str:
-    names = list(PCI.glob("infiniband/*/ports/1/state"))
-    try:
-        return names[0].read_text(encoding="ascii").strip() if names else NO_DEVICE
-    except OSError:  # it went meanwhile
-        return NO_DEVICE
 
 
 def opens() -> bool:
@@ -105,10 +48,6 @@ def wait_active() -> None:
     wait_for("port active", lambda: port_state() == ACTIVE and opens())
 
 
-def device() -> str:
-    return next(PCI.glob("infiniband/*")).name
-
-
 def counter(name: str) -> int:
     path = next(PCI.glob(f"infiniband/*/ports/1/counters/{name}"))
     return int(path.read_text(encoding="ascii"))
@@ -117,13 +56,6 @@ def counter(name: str) -> int:
 def kernel_resources() -> str:
     """Of rdma(8): pd, cq, qp, cm_id, mr, ctx, srq of the one device."""
     return run("rdma", "res").strip().partition(": ")[2].partition(": ")[2]
-
-
-def listens(port: int) -> bool:
-    rows = Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]
-    rows += Path("/proc/net/tcp6").read_text(encoding="ascii").splitlines()[1:]
-    columns = [row.split() for row in rows]
-    return any(c[1].endswith(f":{port:04X}") and c[3] == "0A" for c in columns)
 
 
 # ---- perftest without an end ----
@@ -210,24 +142,3 @@ def mixed(seed: int, count: int) -> list[Kind]:
     chosen = (kinds + rng.choices(kinds, k=count))[:count]
     rng.shuffle(chosen)
     return chosen
-
-
-# ---- TAP ----
-
-
-def tap(tests: dict[str, Callable[[], None]]) -> int:
-    print(f"1..{len(tests)}", flush=True)
-    failed = False
-    for number, (name, test) in enumerate(tests.items(), start=1):
-        start = time.monotonic()
-        try:
-            test()
-            verdict = "ok"
-        except Exception as error:  # those of pyverbs, too
-            failed = True
-            verdict = "not ok"
-            for line in f"{type(error).__name__}: {error}".splitlines():
-                print(f"# {line}")
-        print(f"# {name}: {time.monotonic() - start:.1f} s")
-        print(f"{verdict} {number} - {name}", flush=True)
-    return int(failed)

@@ -12,7 +12,11 @@ import sys
 import time
 from collections.abc import Callable
 
-from nic_robust_lib import LIMIT, NODE, PCI, counter, device, run, tap, wait_active, wait_for
+from fabric import NODE
+from nic_robust_lib import LIMIT, counter, wait_active
+from nic_tools import PCI, device
+from programs import run, wait_for
+from tap import tap
 
 NODES = os.environ["PEERDMA_NODES"].split()
 ME = NODES.index(NODE)

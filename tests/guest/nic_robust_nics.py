@@ -8,7 +8,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from nic_robust_lib import ACTIVE, DRIVER, LIMIT, NO_DEVICE, ask, listens, run, tap, wait_for
+from fabric import ask
+from nic_robust_lib import DRIVER, LIMIT, objects
+from nic_tools import ACTIVE, NO_DEVICE
+from programs import listens, run, wait_for
+from tap import tap
 
 NICS = {name: os.environ[f"PEERDMA_SLOT_{name.upper()}"] for name in ("nic0", "nic1")}
 
@@ -68,10 +72,6 @@ def they_reach_each_other() -> None:
     assert ask("counters", "nic1")["dma"]["data"]["host"]["write"]["bytes"] - before >= 5000000
     across("ibv_uc_pingpong", "-e", "-n", "50")
     across("ibv_ud_pingpong", "-e", "-n", "50")
-
-
-def objects(nic: str) -> dict[str, int]:
-    return ask("snapshot", nic)["state"]["objects"]
 
 
 def one_goes_and_comes() -> None:

@@ -13,7 +13,9 @@ import time
 from typing import Any
 
 import pyverbs.enums as e
-from nic_robust_lib import LIMIT, counter, device, port_state, run
+from nic_robust_lib import LIMIT, counter
+from nic_tools import device, port_state
+from programs import run
 from pyverbs.addr import AH, AHAttr
 from pyverbs.cq import CQ
 from pyverbs.device import Context

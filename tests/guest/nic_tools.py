@@ -10,38 +10,20 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-NODE = os.environ.get("NODE", "a")
+from fabric import NODE
+from programs import LIMIT, listens, run, tail, wait_for
+from tap import Tests
+from tap import tap as tap_all
+
 PCI = Path("/sys/bus/pci/devices") / os.environ["PEERDMA_SLOT_NIC0"]
-# For one command, which takes a second unless the machine is busy with something else.
-LIMIT = 120.0
 AGENT_PORT = 7700
-Tests = dict[str, Callable[[], None]]
+ACTIVE = "4: ACTIVE"
+NO_DEVICE = "no RDMA device"
 Json = dict[str, object]
-
-
-def wait_for(what: str, ready: Callable[[], bool], limit: float = LIMIT) -> None:
-    end = time.monotonic() + limit
-    while not ready():
-        if time.monotonic() > end:
-            raise AssertionError(f"{what}: not within {limit:g} s")
-        time.sleep(0.02)
-
-
-def tail(text: str) -> str:
-    """What a person wants to read of it."""
-    return text if len(text) < 4000 else "..." + text[-4000:]
-
-
-def run(*argv: str) -> str:
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=LIMIT, check=False)
-    said = tail(done.stdout + done.stderr)
-    assert done.returncode == 0, f"{' '.join(argv)}: {done.returncode}\n{said}"
-    return done.stdout
 
 
 # ---- the port ----
@@ -49,11 +31,14 @@ def run(*argv: str) -> str:
 
 def port_state() -> str:
     names = list(PCI.glob("infiniband/*/ports/1/state"))
-    return names[0].read_text(encoding="ascii").strip() if names else "no RDMA device"
+    try:
+        return names[0].read_text(encoding="ascii").strip() if names else NO_DEVICE
+    except OSError:  # it went meanwhile
+        return NO_DEVICE
 
 
 def wait_active() -> None:
-    wait_for("port active", lambda: port_state() == "4: ACTIVE")
+    wait_for("port active", lambda: port_state() == ACTIVE)
 
 
 def device() -> str:
@@ -63,12 +48,9 @@ def device() -> str:
 # ---- commands of which one waits for the other ----
 
 
-def listens(port: int) -> bool:
+def is_served(port: int) -> bool:
     """By TCP, or by rdma_cm."""
-    rows = Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]
-    rows += Path("/proc/net/tcp6").read_text(encoding="ascii").splitlines()[1:]
-    columns = [row.split() for row in rows]
-    if any(c[1].endswith(f":{port:04X}") and c[3] == "0A" for c in columns):
+    if listens(port):
         return True
     ids = subprocess.run(
         ["rdma", "resource", "show", "cm_id"], capture_output=True, text=True, check=False
@@ -86,7 +68,7 @@ class Process:
         self.said = tempfile.TemporaryFile()
         self.child = subprocess.Popen(argv, stdout=self.said, stderr=subprocess.STDOUT)
         try:
-            wait_for(f"{argv[0]} listens", lambda: self.child.poll() is not None or listens(port))
+            wait_for(f"{argv[0]} listens", lambda: self.child.poll() is not None or is_served(port))
         except BaseException:
             self.stop()
             raise
@@ -342,17 +324,4 @@ def tap(tests: Tests, all_of_them: bool = False) -> int:
     """Names as arguments choose tests. Return: the exit status."""
     wanted = [] if all_of_them else [a for a in sys.argv[1:] if not a.startswith("-")]
     chosen = {n: t for n, t in tests.items() if not wanted or n in wanted}
-    failed = False
-    print(f"1..{len(chosen)}")
-    for number, (name, test) in enumerate(chosen.items(), start=1):
-        start = time.monotonic()
-        try:
-            test()
-            print(f"ok {number} - {name}")
-        except (AssertionError, OSError, subprocess.SubprocessError, StopIteration) as error:
-            failed = True
-            for line in str(error).splitlines():
-                print(f"# {line}")
-            print(f"not ok {number} - {name}")
-        print(f"# {time.monotonic() - start:.1f} s", flush=True)
-    return int(failed)
+    return tap_all(chosen)

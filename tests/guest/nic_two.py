@@ -4,7 +4,10 @@
 import time
 from collections.abc import Callable
 
-from nic_tools import NODE, Place, Tests, agent, run, tap, wait_active
+from fabric import NODE
+from nic_tools import Place, agent, tap, wait_active
+from programs import run
+from tap import Tests
 
 ADDRESS = {"a": "10.88.0.1", "b": "10.88.0.2"}
 

@@ -7,8 +7,10 @@ import sys
 from collections.abc import Callable
 
 from nic_pingpong import pingpongs
-from nic_tools import Tests, next_port, pair, run
+from nic_tools import next_port, pair
 from nic_two import ADDRESS, peer, two_nodes
+from programs import run
+from tap import Tests
 
 MIX = os.environ["PEERDMA_BUILD"] + "/tests/guest/nic_mix"
 UDADDY_PORT = 7174

@@ -7,7 +7,9 @@ import sys
 from pathlib import Path
 
 from nic_pingpong import pingpong, pingpongs
-from nic_tools import HERE, Tests, next_port, pair, port_state, run, tap, wait_active
+from nic_tools import HERE, next_port, pair, port_state, tap, wait_active
+from programs import run
+from tap import Tests
 
 SLOT = os.environ["PEERDMA_SLOT_NIC0"]
 DRIVER = Path("/sys/bus/pci/drivers/mlx5_core")

@@ -7,9 +7,12 @@ import os
 import sys
 from pathlib import Path
 
+from fabric import ask
 from nvme_lib import (
-    CTRL, PCI, Direct, ask, data_bytes, disk, pattern, reset_controller, run, state, tap, wait_live,
+    CTRL, PCI, Direct, data_bytes, disk, pattern, reset_controller, state, wait_live,
 )  # fmt: skip
+from programs import run
+from tap import tap
 
 MIB = 1 << 20
 CMB = 64 * MIB
@@ -33,10 +36,10 @@ def registered() -> None:
 def queues_in_the_buffer() -> None:
     queues = state()["queues"]
     assert all(q["in_cmb"] == (q["id"] != 0) for q in queues) and len(queues) > 1, queues
-    before = ask("counters")["dma"]["ctrl"]["own"]["read"]["bytes"]
+    before = ask("counters", "disk0")["dma"]["ctrl"]["own"]["read"]["bytes"]
     with Direct(disk()) as drive:
         drive.write(0, pattern(4096, 1))
-    assert ask("counters")["dma"]["ctrl"]["own"]["read"]["bytes"] >= before + 64
+    assert ask("counters", "disk0")["dma"]["ctrl"]["own"]["read"]["bytes"] >= before + 64
 
 
 def direct_io() -> None:

@@ -8,10 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-from nic_robust_lib import ask
-from nic_tools import LIMIT, Tests, next_port
+from fabric import ask
+from nic_tools import next_port
 from nic_two import ADDRESS, two_nodes
-from serve_lib import BUILD, on_b, peer, wait_for
+from programs import LIMIT, wait_for
+from serve_lib import BUILD, on_b, peer
+from tap import Tests
 
 COMMIT = f"{BUILD}/tests/guest/nvme_commit"
 BDF = os.environ["PEERDMA_SLOT_DISK0"]

@@ -10,11 +10,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from nic_robust_lib import ask
-from nic_tools import Tests, peer_program
+from fabric import ask
+from nic_tools import peer_program
 from nic_two import ADDRESS, peer, two_nodes
 from nvme_fabrics_target import NQN
-from nvme_lib import PCI_NAME, fio_args, run, text, wait_for
+from nvme_lib import PCI_NAME, fio_args, text
+from programs import run, wait_for
+from tap import Tests
 
 MIB = 1 << 20
 PAYLOAD = 16 * MIB  # written, and as much read
@@ -131,13 +133,13 @@ def link_down_and_up() -> None:
     target("up", "0" if REFUSED else "1")
     connect()
     load = Load()
-    ask("link", up=False)
+    ask("link", "nic0", up=False)
     down = time.monotonic()
     wait_for("keep-alive is over", lambda: time.monotonic() - down > 2 * KEEP_ALIVE)
     # On its way there it is "resetting" for as long as the NIC needs to give up.
     wait_for("it tries again", lambda: state() == "connecting")
     assert load.process.poll() is None, load.process.communicate()[0]
-    ask("link", up=True)
+    ask("link", "nic0", up=True)
     wait_for("connected again", lambda: state() == "live")
     load.wait(50)
     load.end(fine=True)

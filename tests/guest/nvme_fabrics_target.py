@@ -9,8 +9,10 @@
 import sys
 from pathlib import Path
 
+from fabric import NODE
 from nic_two import ADDRESS
-from nvme_lib import NODE, disk, run, wait_live
+from nvme_lib import disk, wait_live
+from programs import run
 
 CONFIGFS = Path("/sys/kernel/config")
 ROOT = CONFIGFS / "nvmet"

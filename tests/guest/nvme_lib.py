@@ -1,45 +1,23 @@
 # SPDX-License-Identifier: MIT
-"""What the nvme tests share: the disk as the kernel shows it, the fabric's view of it, fio, TAP."""
+"""What the nvme tests share: the disk as the kernel shows it, the fabric's view of it, fio."""
 
 import array
-import fcntl
 import json
 import mmap
 import os
 import re
 import signal
 import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-NODE = os.environ.get("NODE", "a")
+from fabric import Json, ask
+from programs import run, wait_for
+
 PCI_NAME = os.environ["PEERDMA_SLOT_DISK0"]
 PCI = Path("/sys/bus/pci/devices") / PCI_NAME
 DRIVER = Path("/sys/bus/pci/drivers/nvme")
-CONTROL = Path("/dev/peerdma-control")
-LOCK = Path("/run/peerdma-control.lock")
 LIMIT = 60.0
 CTRL = "/dev/nvme0"
-Json = dict[str, Any]
-Tests = dict[str, Callable[[], None]]
-
-
-def wait_for(what: str, ready: Callable[[], Any], limit: float = LIMIT) -> None:
-    end = time.monotonic() + limit
-    while not ready():
-        if time.monotonic() > end:
-            raise AssertionError(f"{what}: not within {limit:g} s")
-        time.sleep(0.01)
-
-
-def run(*argv: str, limit: float = LIMIT, fails: bool = False) -> str:
-    """What the program said. fails: it must."""
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=limit, check=False)
-    said = done.stdout + done.stderr
-    assert bool(done.returncode) == fails, f"{' '.join(argv)}: {done.returncode}\n{said}"
-    return said if fails else done.stdout
 
 
 def nvme(*argv: str) -> Json:
@@ -58,41 +36,16 @@ def status(*argv: str) -> int:
 # ---- the fabric ----
 
 
-def ask(cmd: str, **more: Any) -> Json:
-    """One request to the fabric about this node's disk."""
-    name = f"{NODE}/disk0"
-    request = {"cmd": cmd, "device": name, **more}
-    with open(LOCK, "w", encoding="ascii") as lock, open(CONTROL, "r+b", buffering=0) as port:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        port.write(json.dumps(request).encode() + b"\n")
-        line = b""
-        while not line.endswith(b"\n"):
-            line += port.read(65536)
-    answer = json.loads(line)
-    assert answer.pop("ok"), f"{request}: {answer}"
-    return next(iter(answer.values()))[name] if cmd in ("counters", "snapshot") else answer
-
-
 def model() -> dict[str, int]:
-    return ask("counters")["model"]
+    return ask("counters", "disk0")["model"]
 
 
 def state() -> Json:
-    return ask("snapshot")["state"]
+    return ask("snapshot", "disk0")["state"]
 
 
 def data_bytes(target: str, direction: str) -> int:
-    return ask("counters")["dma"]["data"][target][direction]["bytes"]
-
-
-def all_dma(counters: Json) -> int:
-    """Bytes the disk has moved, whatever for and wherever."""
-    return sum(
-        way["bytes"]
-        for kind in counters["dma"].values()
-        for target in kind.values()
-        for way in target.values()
-    )
+    return ask("counters", "disk0")["dma"]["data"][target][direction]["bytes"]
 
 
 # ---- the device as the kernel shows it ----
@@ -216,21 +169,3 @@ class Load:
     def kill(self) -> None:
         self.process.send_signal(signal.SIGKILL)
         self.process.communicate(timeout=LIMIT)
-
-
-def tap(tests: Tests) -> int:
-    print(f"1..{len(tests)}", flush=True)
-    failed = False
-    for number, (name, test) in enumerate(tests.items(), start=1):
-        start = time.monotonic()
-        try:
-            test()
-            verdict = "ok"
-        except Exception as error:
-            failed = True
-            verdict = "not ok"
-            for line in f"{type(error).__name__}: {error}".splitlines():
-                print(f"# {line}")
-        print(f"# {name}: {time.monotonic() - start:.1f} s")
-        print(f"{verdict} {number} - {name}", flush=True)
-    return int(failed)

@@ -7,10 +7,10 @@ import sys
 import tempfile
 import threading
 
-from nvme_lib import (
-    CTRL, Direct, ask, bind, disk, model, pattern, reset_controller, run, state, tap, wait_for,
-    wait_live,
-)  # fmt: skip
+from fabric import ask
+from nvme_lib import CTRL, Direct, bind, disk, model, pattern, reset_controller, state, wait_live
+from programs import run, wait_for
+from tap import tap
 
 MIB = 1 << 20
 SIZE = 256 * 1024
@@ -19,7 +19,7 @@ SIZE = 256 * 1024
 def cut() -> None:
     """Power fails at the next command, and comes back with the driver's reset."""
     cuts = model()["power_cuts"]
-    ask("fault", point="nvme.power.cut", action="drop", count=1)
+    ask("fault", "disk0", point="nvme.power.cut", action="drop", count=1)
     with Direct(disk()) as drive:
         victim = threading.Thread(target=drive.read, args=(900 * MIB, 4096))
         victim.start()

@@ -5,14 +5,16 @@
 import argparse
 import random
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
+from fabric import ask, frozen_until_restart
 from nvme_lib import (
-    LIMIT, PCI, Direct, Load, all_dma, ask, bind, disk, is_live, model, pattern, reset_controller,
-    run, state, tap, wait_for, wait_live,
+    LIMIT, PCI, Direct, Load, bind, disk, is_live, model, pattern, reset_controller, state,
+    wait_live,
 )  # fmt: skip
+from programs import run, wait_for
+from tap import tap
 
 MIB = 1 << 20
 
@@ -68,22 +70,6 @@ def bus_reset() -> None:
         wait_live()
 
 
-def frozen_until_restart() -> int:
-    """No byte moves and no interrupt goes out before the driver's next command. Return: looks."""
-    first = ask("counters")
-    looks = 0
-    end = time.monotonic() + LIMIT
-    while True:
-        assert time.monotonic() < end, "the driver does not come back"
-        now = ask("counters")
-        if now["model"]["admin.commands"] != first["model"]["admin.commands"]:
-            return looks
-        if now["model"] == first["model"]:
-            assert all_dma(now) == all_dma(first), f"{all_dma(first)} -> {all_dma(now)} bytes"
-            assert now["irq"] == first["irq"], f"{first['irq']} -> {now['irq']}"
-            looks += 1
-
-
 def reset_unknown_to_the_driver() -> None:
     """It is noticed when commands time out. A write that was complete is still there."""
     timeout = Path("/sys/block") / Path(disk()).name / "queue/io_timeout"
@@ -91,8 +77,8 @@ def reset_unknown_to_the_driver() -> None:
     timeout.write_text("2000", encoding="ascii")
     load = Load()
     load.wait(100)
-    ask("reset")
-    looks = frozen_until_restart()
+    ask("reset", "disk0")
+    looks = frozen_until_restart("disk0", "admin.commands", idle_only=True)
     assert looks > 5, looks
     wait_live()
     load.wait(30)

@@ -10,8 +10,10 @@ import tempfile
 from pathlib import Path
 
 from nvme_lib import (
-    CTRL, Direct, data_bytes, disk, fio_args, model, nvme, pattern, run, status, tap, wait_live,
+    CTRL, Direct, data_bytes, disk, fio_args, model, nvme, pattern, status, wait_live,
 )  # fmt: skip
+from programs import run
+from tap import tap
 
 BAD_OPCODE, BAD_FIELD, BAD_NS, LBA_RANGE = 0x001, 0x002, 0x00B, 0x080
 BAD_LOG, BAD_QID, COMPARE_FAILED, READ_ERROR = 0x109, 0x101, 0x285, 0x281

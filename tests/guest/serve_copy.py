@@ -8,10 +8,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from nic_robust_lib import ask
-from nic_tools import Tests, run
+from fabric import Json, ask
 from nic_two import ping_until_answered, two_nodes
-from serve_lib import ACC0, ACC1, Json, Server, dump, make_tokens, on_b, peerdma, wait_for
+from programs import run, wait_for
+from serve_lib import ACC0, ACC1, Server, dump, make_tokens, on_b, peerdma
+from tap import Tests
 
 DATA = Path("/run/data")
 BACK = Path("/run/back")

@@ -9,21 +9,11 @@ import sys
 import time
 from typing import Any
 
-from nic_robust_lib import ask
-from nic_tools import Tests
+from fabric import ask
 from nic_two import two_nodes
-from serve_lib import (
-    ACC0,
-    ACC1,
-    BUILD,
-    PEERDMA,
-    TOKEN,
-    Server,
-    dump,
-    make_tokens,
-    peerdma,
-    wait_for,
-)
+from programs import wait_for
+from serve_lib import ACC0, ACC1, BUILD, PEERDMA, TOKEN, Server, dump, make_tokens, peerdma
+from tap import Tests
 
 SLICE = 64 << 10
 CROWD = 200

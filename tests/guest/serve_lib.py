@@ -4,13 +4,12 @@
 import json
 import os
 import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from nic_tools import AGENT_PORT, LIMIT, next_port, run, tail
+from fabric import Json
+from nic_tools import AGENT_PORT, next_port
 from nic_two import ADDRESS, peer
+from programs import LIMIT, run, tail, wait_for
 
 BUILD = os.environ["PEERDMA_BUILD"]
 PEERDMA = f"{BUILD}/cli/peerdma"
@@ -20,19 +19,10 @@ FIFO = "/run/serve-control"
 LOG = "/run/serve-log"
 ACC0 = "accel:" + os.environ["PEERDMA_SLOT_ACC0"]
 ACC1 = "accel:" + os.environ["PEERDMA_SLOT_ACC1"]
-Json = dict[str, Any]
 # One process writes commands to the fifo, the server has it open for both so that it never ends.
 START = (
     f'rm -f {FIFO} {LOG}; mkfifo {FIFO}; exec "$0" serve --json --control "$@" <>{FIFO} >{LOG} 2>&1'
 )
-
-
-def wait_for(what: str, ready: Callable[[], Any], limit: float = LIMIT) -> Any:
-    end = time.monotonic() + limit
-    while not (got := ready()):
-        assert time.monotonic() < end, f"{what}: not within {limit:g} s"
-        time.sleep(0.05)
-    return got
 
 
 def on_b(*argv: str) -> str:

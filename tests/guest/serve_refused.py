@@ -5,19 +5,10 @@
 import socket
 import sys
 
-from nic_tools import Tests, run
 from nic_two import ADDRESS, two_nodes
-from serve_lib import (
-    ACC0,
-    BUILD,
-    OTHER_TOKEN,
-    TOKEN,
-    Server,
-    dump,
-    make_tokens,
-    peerdma,
-    wait_for,
-)
+from programs import run, wait_for
+from serve_lib import ACC0, BUILD, OTHER_TOKEN, TOKEN, Server, dump, make_tokens, peerdma
+from tap import Tests
 
 RANGE_OFF, RANGE_LEN = 0x100000, 0x10000
 
