@@ -7,9 +7,6 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-# This folder has a test that is named as the package pyverbs is: look here last.
-sys.path.append(sys.path.pop(0))
-
 from fabric import NODE, ask
 from nic_robust_lib import wait_active
 from nic_robust_side import CANARY, DEPTH, GRH, Remote, Side, serve

@@ -19,7 +19,7 @@ and unmodified, as Debian ships it in `/usr/share/doc/rdma-core/tests`, with the
 driver and stock libraries, on one NIC model:
 
 ```
-lab/peerdma-lab test pyverbs
+lab/peerdma-lab test rdma_core
 ```
 
 runs every case and compares it with the table below. A case that does anything else than what the
@@ -32,7 +32,7 @@ the NIC from user space get it bound to vfio-pci after all others. To run some c
 
 ```
 lab/peerdma-lab run -t switch-iommu --modules ib_ipoib,rdma_ucm,ib_umad,vfio_pci -o DIR -- \\
-    python3 /peerdma/source/tests/guest/pyverbs.py PATTERN...
+    python3 /peerdma/source/tests/guest/rdma_core.py PATTERN...
 ```
 
 `DIR/artefacts/a` then has the suite's own output and the results as JSON. After a change in what a

@@ -3,7 +3,7 @@
 """rdma-core's own test suite as Debian ships it, on the NIC model; each case must do what
 tests/pyverbs/expected.json says. docs/pyverbs.md tells about it.
 
-    pyverbs.py [PATTERN]...     only cases whose name has one of these shell patterns in it
+    rdma_core.py [PATTERN]...     only cases whose name has one of these shell patterns in it
 """
 
 import fnmatch
