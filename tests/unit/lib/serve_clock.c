@@ -8,7 +8,7 @@
 
 #include "tests/unit/lib/serve_fake.h"
 
-int64_t serve_now_ns = 1000000000, serve_look_ns = 1000;
+int64_t serve_now_ns = 1000000000, serve_look_ns = 1000, serve_late_ns;
 
 int __wrap_clock_gettime(clockid_t id, struct timespec *t);
 int __wrap_poll(struct pollfd *fds, nfds_t n, int timeout_ms);
@@ -24,9 +24,17 @@ int __wrap_clock_gettime(clockid_t id, struct timespec *t)
 
 int __wrap_poll(struct pollfd *fds, nfds_t n, int timeout_ms)
 {
+	int64_t wait_ns = timeout_ms * 1000000ll;
 	int ready = __real_poll(fds, n, 0);
 
-	if (!ready && timeout_ms > 0)
-		serve_now_ns += timeout_ms * 1000000ll;
-	return ready;
+	if (ready || wait_ns <= 0)
+		return ready;
+	if (serve_late_ns < wait_ns && serve_late_ns && serve_more) {
+		serve_now_ns += serve_late_ns;
+		serve_late_ns = 0;
+		return serve_more() ? __real_poll(fds, n, 0) : 0;
+	}
+	serve_late_ns = 0;
+	serve_now_ns += wait_ns;
+	return 0;
 }

@@ -83,7 +83,10 @@ unsigned serve_nic_waiting(void);
 
 /* ---- serve_clock.c ---- */
 
-/* CLOCK_MONOTONIC of the code under test. Each look at it takes serve_look_ns. */
-extern int64_t serve_now_ns, serve_look_ns;
+/*
+ * CLOCK_MONOTONIC of the code under test. Each look at it takes serve_look_ns. Who waits next waits
+ * serve_late_ns until serve_more() is asked, if that is set and in time.
+ */
+extern int64_t serve_now_ns, serve_look_ns, serve_late_ns;
 
 #endif
