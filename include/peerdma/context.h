@@ -47,7 +47,9 @@ PDMA_API int pdma_ctx_create(const struct pdma_ctx_options *opt, struct pdma_ctx
 
 /*
  * Give a context back. Every object made from it must be closed before; events not taken are lost.
- * ctx: NULL is allowed. Threads: no other thread may use the context any more.
+ * ctx: NULL is allowed. Threads: no other thread may use the context any more, but in a
+ * pdma_region_open() that began before: that fails with -ECANCELED, and is waited for, which may
+ * take as long as the open.
  */
 PDMA_API void pdma_ctx_destroy(struct pdma_ctx *ctx);
 

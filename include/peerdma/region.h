@@ -83,8 +83,9 @@ struct pdma_region_options {
  * uri: in. opt: in, or NULL. Both are read during the call only.
  * ret_region: out, the caller's until pdma_region_close().
  * Blocks for the time a device needs to open (a vfio function may be reset by the kernel), or a
- * network connection.
- * Return: 0; -EINVAL: the URI is malformed (the sentence names the column) or options unknown;
+ * network connection (15 s at most). Other threads go on with the context meanwhile, except that
+ * opening a PCI function holds up what needs others of them.
+ * Return: 0; -ECANCELED: the context was closed meanwhile; -EINVAL: the URI is malformed (the sentence names the column) or options unknown;
  * -ENODEV: no such function or device, or not bound to what the kind needs; -ENOENT: no such file
  * or BAR; -ERANGE: the range is outside the memory; -EBUSY: another process has the device; -EPERM,
  * -EACCES: missing rights; -EOPNOTSUPP: this kernel or device has no such memory, or the context

@@ -71,7 +71,42 @@ static int init_lock(struct pdma_ctx *ctx)
 	pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_RECURSIVE);
 	err = pthread_mutex_init(&ctx->lock, &attr);
 	pthread_mutexattr_destroy(&attr);
+	if (!err)
+		err = pthread_cond_init(&ctx->opened, NULL);
 	return -err;
+}
+
+int pdmai_ctx_open_check_locked(const struct pdma_ctx *ctx)
+{
+	return ctx->closing ? pdmai_fail(ECANCELED, "the context is being closed") : 0;
+}
+
+int pdmai_ctx_open_begin(struct pdma_ctx *ctx)
+{
+	int ret;
+
+	pdmai_ctx_lock(ctx);
+	ret = pdmai_ctx_open_check_locked(ctx);
+	if (!ret)
+		ctx->opening++;
+	pdmai_ctx_unlock(ctx);
+	return ret;
+}
+
+void pdmai_ctx_open_end_locked(struct pdma_ctx *ctx)
+{
+	if (!--ctx->opening)
+		pthread_cond_broadcast(&ctx->opened);
+}
+
+/* None begins any more, and those under way give up what they got. */
+static void wait_for_opens(struct pdma_ctx *ctx)
+{
+	pdmai_ctx_lock(ctx);
+	ctx->closing = true;
+	while (ctx->opening)
+		pthread_cond_wait(&ctx->opened, &ctx->lock);
+	pdmai_ctx_unlock(ctx);
 }
 
 static void free_ctx(struct pdma_ctx *ctx)
@@ -112,6 +147,8 @@ void pdma_ctx_destroy(struct pdma_ctx *ctx)
 {
 	if (!ctx)
 		return;
+	wait_for_opens(ctx);
+	pthread_cond_destroy(&ctx->opened);
 	pthread_mutex_destroy(&ctx->lock);
 	free_ctx(ctx);
 }

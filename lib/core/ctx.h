@@ -27,6 +27,14 @@ struct pdma_ctx {
 	 * Taken before any other lock.
 	 */
 	pthread_mutex_t lock;
+	/*
+	 * Regions that are being opened, which is done without the lock: nobody but their opener
+	 * knows of them yet. Once closing, none begins and those under way come to nothing; the
+	 * last one signals opened.
+	 */
+	unsigned opening;
+	bool closing;
+	pthread_cond_t opened;
 	struct pdmai_event_queue *events;
 	struct pdmai_devices devices; /* open ones */
 	struct pdmai_regions regions; /* not closed, revoked ones too */
@@ -43,6 +51,15 @@ static inline void pdmai_ctx_unlock(struct pdma_ctx *ctx)
 {
 	pthread_mutex_unlock(&ctx->lock);
 }
+
+/*
+ * Around everything an open does to the context. begin: 0; -ECANCELED: it is being closed. end:
+ * with the lock, once; the context may be gone as soon as that is given back.
+ */
+int pdmai_ctx_open_begin(struct pdma_ctx *ctx);
+void pdmai_ctx_open_end_locked(struct pdma_ctx *ctx);
+/* May what was opened come into being? With the lock. Return: 0; -ECANCELED. */
+int pdmai_ctx_open_check_locked(const struct pdma_ctx *ctx);
 
 /*
  * Take over a caller's options that start with their size: to is zeroed, as much as from has is

@@ -11,8 +11,7 @@ static void close_accel(struct pdmai_backing *b)
 	pdmai_device_put(b->device);
 }
 
-static int open_accel(struct pdmai_backing *b, const struct pdmai_uri *uri,
-		      const struct pdma_region_options *opt)
+static int open_locked(struct pdmai_backing *b, const struct pdmai_uri *uri)
 {
 	struct pdmai_accel *accel;
 	struct pdmai_device *d;
@@ -30,6 +29,17 @@ static int open_accel(struct pdmai_backing *b, const struct pdmai_uri *uri,
 	if (!d->dev->ops->dma_map)
 		b->len -= PDMAI_ACCEL_KEPT;
 	return 0;
+}
+
+static int open_accel(struct pdmai_backing *b, const struct pdmai_uri *uri,
+		      const struct pdma_region_options *opt)
+{
+	int ret;
+
+	pdmai_ctx_lock(b->ctx);
+	ret = open_locked(b, uri);
+	pdmai_ctx_unlock(b->ctx);
+	return ret;
 }
 
 const struct pdmai_kind_ops pdmai_kind_accel = {

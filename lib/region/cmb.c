@@ -139,10 +139,23 @@ static int use_bar(struct pdmai_backing *b, struct pdmai_device *d)
 	return 0;
 }
 
+static int open_bar_locked(struct pdmai_backing *b, const struct pdmai_uri *uri)
+{
+	struct pdmai_device *d;
+	int ret;
+
+	ret = pdmai_device_get(b->ctx, &uri->bdf, true, &d);
+	if (ret)
+		return ret;
+	ret = use_bar(b, d);
+	if (ret)
+		pdmai_device_put(d);
+	return ret;
+}
+
 static int open_cmb(struct pdmai_backing *b, const struct pdmai_uri *uri,
 		    const struct pdma_region_options *opt)
 {
-	struct pdmai_device *d;
 	char driver[64];
 	int ret;
 
@@ -151,12 +164,9 @@ static int open_cmb(struct pdmai_backing *b, const struct pdmai_uri *uri,
 		return ret;
 	if (driver[0] && !pdmai_is_vfio_driver(driver))
 		return open_p2pmem(b, uri);
-	ret = pdmai_device_get(b->ctx, &uri->bdf, true, &d);
-	if (ret)
-		return ret;
-	ret = use_bar(b, d);
-	if (ret)
-		pdmai_device_put(d);
+	pdmai_ctx_lock(b->ctx);
+	ret = open_bar_locked(b, uri);
+	pdmai_ctx_unlock(b->ctx);
 	return ret;
 }
 

@@ -37,6 +37,7 @@ static int make_pieces(struct pdmai_backing *b, const struct pdmai_uri *uri, con
 	return 0;
 }
 
+/* Without the lock: it may take long. */
 static int open_backing(struct pdma_ctx *ctx, const struct pdmai_uri *uri,
 			const struct pdma_region_options *opt, struct pdmai_backing **ret_b)
 {
@@ -62,21 +63,39 @@ static int open_backing(struct pdma_ctx *ctx, const struct pdmai_uri *uri,
 	return 0;
 }
 
-static int open_locked(struct pdma_ctx *ctx, const struct pdmai_uri *uri, const char *text,
-		       const struct pdma_region_options *opt, struct pdma_region **ret_region)
+/* The region of an open backing, whose reference is given up. */
+static int finish_locked(struct pdmai_backing *b, const struct pdmai_uri *uri, const char *text,
+			 const struct pdma_region_options *opt, struct pdma_region **ret_region)
 {
 	struct pdmai_piece *pieces = NULL;
-	struct pdmai_backing *b = NULL;
 	unsigned n = 0;
 	int ret;
 
-	ret = open_backing(ctx, uri, opt, &b);
-	if (ret)
-		return ret;
-	ret = make_pieces(b, uri, text, &pieces, &n);
-	ret = ret ? ret : pdmai_region_create(ctx, pieces, n, text, opt->cookie, ret_region);
+	ret = pdmai_ctx_open_check_locked(b->ctx);
+	ret = ret ? ret : make_pieces(b, uri, text, &pieces, &n);
+	if (!ret && b->ops->opened)
+		ret = b->ops->opened(b);
+	ret = ret ? ret : pdmai_region_create(b->ctx, pieces, n, text, opt->cookie, ret_region);
 	free(pieces);
 	pdmai_backing_put(b);
+	return ret;
+}
+
+static int open_region(struct pdma_ctx *ctx, const struct pdmai_uri *uri, const char *text,
+		       const struct pdma_region_options *opt, struct pdma_region **ret_region)
+{
+	struct pdmai_backing *b = NULL;
+	int ret;
+
+	ret = pdmai_ctx_open_begin(ctx);
+	if (ret)
+		return ret;
+	ret = open_backing(ctx, uri, opt, &b);
+	pdmai_ctx_lock(ctx);
+	if (!ret)
+		ret = finish_locked(b, uri, text, opt, ret_region);
+	pdmai_ctx_open_end_locked(ctx);
+	pdmai_ctx_unlock(ctx);
 	return ret;
 }
 
@@ -99,9 +118,7 @@ int pdma_region_open(struct pdma_ctx *ctx, const char *text, const struct pdma_r
 		return pdmai_fail(ENOMEM, "no memory for a URI");
 	ret = pdmai_uri_parse(text, uri, NULL);
 	if (!ret) {
-		pdmai_ctx_lock(ctx);
-		ret = open_locked(ctx, uri, text, &options, ret_region);
-		pdmai_ctx_unlock(ctx);
+		ret = open_region(ctx, uri, text, &options, ret_region);
 		pdmai_uri_clear(uri);
 	}
 	free(uri);

@@ -44,9 +44,14 @@ struct pdmai_remote {
  * a sentence recorded.
  */
 struct pdmai_kind_ops {
-	/* Fill the public part of b. What was done until a failure is undone by it. */
+	/*
+	 * Fill the public part of b. What was done until a failure is undone by it. Called without
+	 * the context's lock, as it may take long: what it needs of the context it locks itself.
+	 */
 	int (*open)(struct pdmai_backing *b, const struct pdmai_uri *uri,
 		    const struct pdma_region_options *opt);
+	/* With the lock, when the region comes into being: from now on events may be about it. */
+	int (*opened)(struct pdmai_backing *b);
 	void (*close)(struct pdmai_backing *b);
 	/* Map whole pages at a fixed address. */
 	int (*map)(struct pdmai_backing *b, uint64_t off, uint64_t len, void *addr, bool write);
@@ -68,7 +73,11 @@ struct pdmai_kind_ops {
 	struct ibv_context *(*verbs)(struct pdmai_backing *b);
 	int (*reg)(struct pdmai_backing *b, uint64_t off, uint64_t len, struct ibv_pd *pd,
 		   int access, struct ibv_mr **ret_mr);
-	/* rdma: the connection. */
+	/*
+	 * rdma: make a connection that broke anew, without the lock, which may take long; and the
+	 * connection, with it. Return: -ENOTCONN: it broke.
+	 */
+	int (*connect)(struct pdmai_backing *b);
 	int (*remote)(struct pdmai_backing *b, struct pdmai_remote *ret_remote);
 };
 

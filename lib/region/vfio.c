@@ -8,8 +8,7 @@ static void close_vfio(struct pdmai_backing *b)
 	pdmai_device_put(b->device);
 }
 
-static int open_vfio(struct pdmai_backing *b, const struct pdmai_uri *uri,
-		     const struct pdma_region_options *opt)
+static int open_locked(struct pdmai_backing *b, const struct pdmai_uri *uri)
 {
 	struct pdmai_device *d;
 	int ret;
@@ -20,6 +19,17 @@ static int open_vfio(struct pdmai_backing *b, const struct pdmai_uri *uri,
 	ret = pdmai_bar_init(b, d, uri->bar);
 	if (ret)
 		pdmai_device_put(d);
+	return ret;
+}
+
+static int open_vfio(struct pdmai_backing *b, const struct pdmai_uri *uri,
+		     const struct pdma_region_options *opt)
+{
+	int ret;
+
+	pdmai_ctx_lock(b->ctx);
+	ret = open_locked(b, uri);
+	pdmai_ctx_unlock(b->ctx);
 	return ret;
 }
 

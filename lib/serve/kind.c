@@ -23,6 +23,7 @@
 
 struct link {
 	struct pdmai_client *client;
+	uint8_t rights;
 	struct pdmai_sp_msg opened;
 };
 
@@ -60,7 +61,7 @@ static int open_range(const struct remote *r, struct link *l, int64_t end_ns)
 	struct pdmai_sp_msg ask = { .type = PDMAI_SP_OPEN };
 	int err;
 
-	ask.open.rights = r->rights;
+	ask.open.rights = l->rights;
 	ask.open.off = r->off;
 	ask.open.len = r->len;
 	memcpy(ask.open.name, r->object, sizeof(ask.open.name));
@@ -86,8 +87,7 @@ static int make_link(struct remote *r, struct link *l, int64_t end_ns)
 	err = pdmai_client_list(l->client, end_ns, look_for, &w);
 	if (!err && !w.found)
 		err = pdmai_fail(ENOENT, "%s serves no '%s'", r->host, r->object);
-	if (!err && w.readonly)
-		r->rights = PDMAI_SP_READ;
+	l->rights = w.readonly ? PDMAI_SP_READ : r->rights;
 	err = err ? err : pdmai_client_attach(l->client, r->nic[0] ? r->nic : NULL, end_ns);
 	err = err ? err : open_range(r, l, end_ns);
 	if (err) {
@@ -179,21 +179,33 @@ static int open_rdma(struct pdmai_backing *b, const struct pdmai_uri *uri,
 	r->backing = b;
 	err = take_uri(r, uri, opt);
 	err = err ? err : make_link(r, &r->main, util_now_ns() + OPEN_NS);
-	if (!err) {
-		r->source = (struct pdmai_event_source){ r->main.client->chan->fd, on_readable };
-		err = pdmai_events_watch(b->ctx->events, &r->source);
-	}
 	if (err) {
 		free_remote(r);
 		return err;
 	}
-	r->watched = true;
+	r->rights = r->main.rights;
 	b->priv = r;
 	b->len = r->off + r->main.opened.opened.len;
 	b->flags = PDMA_REGION_REMOTE;
 	if (!(r->rights & PDMAI_SP_WRITE))
 		b->flags |= PDMA_REGION_READONLY;
 	return 0;
+}
+
+static int watch(struct remote *r)
+{
+	int err;
+
+	r->source = (struct pdmai_event_source){ r->main.client->chan->fd, on_readable };
+	err = pdmai_events_watch(r->backing->ctx->events, &r->source);
+	r->watched = !err;
+	return err;
+}
+
+/* Not before there is a region that could be revoked. */
+static int opened_rdma(struct pdmai_backing *b)
+{
+	return watch(b->priv);
 }
 
 static int check_rdma(struct pdmai_backing *b)
@@ -217,39 +229,65 @@ static int make_twin(struct remote *r, struct link *l)
 {
 	int err = make_link(r, l, util_now_ns() + OPEN_NS);
 
-	if (err || l->opened.opened.len == r->main.opened.opened.len)
+	if (err || l->opened.opened.len == r->backing->len - r->off)
 		return err;
 	pdmai_client_destroy(l->client);
 	l->client = NULL;
 	return pdmai_fail(ESTALE, "%s serves '%s' with another length now", r->host, r->object);
 }
 
-/* A transfer that was cut short left the connection broken: make another one. */
-static int connect_again(struct remote *r)
+/* 1: it is good; 0: it broke; -ESTALE. */
+static int look_locked(struct remote *r)
 {
-	struct link l = { .client = NULL };
-	int err = make_twin(r, &l);
+	int err = pdmai_client_poll(r->main.client);
 
-	if (err)
-		return err;
+	return err ? err : is_connected(r);
+}
+
+static int replace_locked(struct remote *r, struct link *l)
+{
+	struct link old = r->main;
+
 	stop_watching(r);
-	pdmai_client_destroy(r->main.client);
-	r->main = l;
-	r->source.fd = l.client->chan->fd;
-	err = pdmai_events_watch(r->backing->ctx->events, &r->source);
-	r->watched = !err;
-	return err;
+	r->main = *l;
+	*l = old;
+	return watch(r);
+}
+
+/*
+ * A transfer that was cut short left the connection broken: make another one. Somebody else may
+ * have done so meanwhile; that one may be in use.
+ */
+static int connect_rdma(struct pdmai_backing *b)
+{
+	struct remote *r = b->priv;
+	struct link l = { .client = NULL };
+	int ret;
+
+	pdmai_ctx_lock(b->ctx);
+	ret = look_locked(r);
+	pdmai_ctx_unlock(b->ctx);
+	if (ret)
+		return ret < 0 ? ret : 0;
+	ret = make_twin(r, &l);
+	if (ret)
+		return ret;
+	pdmai_ctx_lock(b->ctx);
+	ret = look_locked(r);
+	if (!ret)
+		ret = replace_locked(r, &l);
+	pdmai_ctx_unlock(b->ctx);
+	pdmai_client_destroy(l.client);
+	return ret < 0 ? ret : 0;
 }
 
 static int remote_rdma(struct pdmai_backing *b, struct pdmai_remote *ret)
 {
 	struct remote *r = b->priv;
-	int err = pdmai_client_poll(r->main.client);
+	int good = look_locked(r);
 
-	if (!err && !is_connected(r))
-		err = connect_again(r);
-	if (err)
-		return err;
+	if (good <= 0)
+		return good ? good : pdmai_fail(ENOTCONN, "the connection broke");
 	*ret = (struct pdmai_remote){
 		.pd = r->main.client->rc.pd,
 		.qp = r->main.client->rc.qp,
@@ -355,8 +393,10 @@ static int io_rdma(struct pdmai_backing *b, uint64_t off, void *buf, uint64_t le
 
 const struct pdmai_kind_ops pdmai_kind_rdma = {
 	.open = open_rdma,
+	.opened = opened_rdma,
 	.close = close_rdma,
 	.io = io_rdma,
 	.check = check_rdma,
+	.connect = connect_rdma,
 	.remote = remote_rdma,
 };

@@ -156,6 +156,20 @@ static int set_up(struct pdma_transfer *t, struct nic *n)
 	return 0;
 }
 
+/* Before the lock is taken: others need not wait for another machine. */
+static int connect_far(struct pdma_transfer *t)
+{
+	struct pdma_region *const ends[] = { t->dst.region, t->src.region };
+	struct pdmai_backing *b;
+	int ret = 0;
+
+	for (int i = 0; i < 2 && !ret; i++) {
+		b = remote_of(ends[i]);
+		ret = b && b->ops->connect ? b->ops->connect(b) : 0;
+	}
+	return ret;
+}
+
 static int open_nic(struct pdma_transfer *t)
 {
 	struct nic *n = calloc(1, sizeof(*n));
@@ -163,8 +177,9 @@ static int open_nic(struct pdma_transfer *t)
 
 	if (!n)
 		return pdmai_fail(ENOMEM, "no memory for a transfer");
+	ret = connect_far(t);
 	pdmai_ctx_lock(t->ctx);
-	ret = set_up(t, n);
+	ret = ret ? ret : set_up(t, n);
 	if (ret)
 		free_nic(t, n);
 	pdmai_ctx_unlock(t->ctx);

@@ -27,11 +27,12 @@ int __wrap_pdmai_net_connect(const char *host, const char *port, int64_t end_ns,
 
 /* What the server says, each when the client has nothing left to read. */
 static struct {
-	int fd;
+	int fd, before; /* the latest connection, and the one before it */
 	unsigned at, n;
 	struct pdmai_sp_msg msg[24];
 	size_t cut;  /* bytes of the last message that are sent; 0: all */
 	bool repeat; /* the last one for ever */
+	bool hold;   /* until the next connection */
 } server;
 
 static struct pdma_ctx *ctx;
@@ -41,8 +42,10 @@ int __wrap_pdmai_net_connect(const char *host, const char *port, int64_t end_ns,
 {
 	int fd[2];
 
-	if (server.fd >= 0)
-		close(server.fd);
+	if (server.before >= 0)
+		close(server.before);
+	server.before = server.fd;
+	server.hold = false;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fd))
 		return -EIO;
 	server.fd = fd[0];
@@ -55,7 +58,7 @@ static bool more(void)
 	uint8_t frame[PDMAI_SP_FRAME];
 	size_t len;
 
-	if (server.at == server.n)
+	if (server.at == server.n || server.hold)
 		return false;
 	len = (size_t)pdmai_sp_encode(&server.msg[server.at++], frame);
 	if (server.at == server.n && server.cut)
@@ -68,7 +71,7 @@ static bool more(void)
 static int set_up(void **state)
 {
 	memset(&server, 0, sizeof(server));
-	server.fd = -1;
+	server.fd = server.before = -1;
 	serve_nic_reset();
 	serve_more = more;
 	serve_look_ns = 1000000;
@@ -80,6 +83,8 @@ static int tear_down(void **state)
 {
 	pdma_ctx_destroy(ctx);
 	close(server.fd);
+	if (server.before >= 0)
+		close(server.before);
 	assert_int_equal(serve_nic.pds + serve_nic.qps + serve_nic.cqs + serve_nic.ids, 0);
 	return 0;
 }
@@ -238,6 +243,29 @@ static void another_length_later(void **state)
 	pdma_region_close(r);
 }
 
+/* As a transfer that was cut short leaves it. */
+static void a_broken_connection(void **state)
+{
+	struct pdmai_backing *b;
+	struct pdmai_remote remote;
+	struct pdma_region *r;
+
+	add_range(8192);
+	assert_int_equal(open_region(&r), 0);
+	b = pdmai_region_backing(r);
+	assert_int_equal(b->ops->connect(b), 0);
+	assert_int_equal(b->ops->remote(b, &remote), 0);
+	remote.qp->state = IBV_QPS_ERR;
+	assert_int_equal(b->ops->remote(b, &remote), -ENOTCONN);
+	add_range(8192);
+	server.hold = true;
+	assert_int_equal(b->ops->connect(b), 0);
+	assert_int_equal(b->ops->remote(b, &remote), 0);
+	assert_int_equal(remote.qp->state, IBV_QPS_RTS);
+	assert_int_equal(serve_nic.qps, 1);
+	pdma_region_close(r);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -251,6 +279,7 @@ int main(void)
 		TEST(a_revoke_without_a_reason),
 		TEST(nonsense_unasked),
 		TEST(another_length_later),
+		TEST(a_broken_connection),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
