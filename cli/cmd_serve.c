@@ -13,6 +13,7 @@
 
 #include "cli/commands.h"
 #include "cli/region.h"
+#include "cli/servers.h"
 
 #define REGIONS_MAX 64
 #define LINE_MAX_   256
@@ -21,6 +22,7 @@ struct serving {
 	struct cli *cli;
 	struct pdma_ctx *ctx;
 	struct pdma_serve *serve;
+	struct cli_announce *announce; /* NULL: nobody can find us */
 	struct pdma_region *region[REGIONS_MAX];
 	char name[REGIONS_MAX][PDMA_SERVE_NAME_MAX + 1];
 	bool ended[REGIONS_MAX];
@@ -39,12 +41,27 @@ static void on_hangup(int sig)
 
 /* ---- what is printed ---- */
 
+static const char *line_of(struct json_object *o)
+{
+	return json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN |
+							 JSON_C_TO_STRING_NOSLASHESCAPE);
+}
+
 static void print_line(struct json_object *o)
 {
-	puts(json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN |
-						       JSON_C_TO_STRING_NOSLASHESCAPE));
+	puts(line_of(o));
 	fflush(stdout);
 	json_object_put(o);
+}
+
+/* To who watches, and on stdout where that is asked for. */
+static void tell(const struct serving *s, struct json_object *o)
+{
+	cli_announce_say(s->announce, line_of(o));
+	if (s->cli->json)
+		print_line(o);
+	else
+		json_object_put(o);
 }
 
 static void add(struct json_object *o, const char *key, const char *text)
@@ -112,22 +129,24 @@ static void print_beginning(const struct serving *s)
 	fflush(stdout);
 }
 
+static void print_event_text(const struct pdma_serve_event *e)
+{
+	if (e->client)
+		printf("#%" PRIu64 " %s%s%s ", e->client, e->peer, e->token[0] ? " " : "",
+		       e->token);
+	printf("%s", pdma_serve_event_name(e->type));
+	if (e->name[0])
+		printf(" %s+0x%" PRIx64 ":0x%" PRIx64, e->name, e->off, e->len);
+	printf(": %s\n", e->text);
+	fflush(stdout);
+}
+
 static void print_event(const struct serving *s, const struct pdma_serve_event *e)
 {
-	struct json_object *o;
+	struct json_object *o = json_object_new_object();
 
-	if (!s->cli->json) {
-		if (e->client)
-			printf("#%" PRIu64 " %s%s%s ", e->client, e->peer, e->token[0] ? " " : "",
-			       e->token);
-		printf("%s", pdma_serve_event_name(e->type));
-		if (e->name[0])
-			printf(" %s+0x%" PRIx64 ":0x%" PRIx64, e->name, e->off, e->len);
-		printf(": %s\n", e->text);
-		fflush(stdout);
-		return;
-	}
-	o = json_object_new_object();
+	if (!s->cli->json)
+		print_event_text(e);
 	add(o, "event", pdma_serve_event_name(e->type));
 	if (e->client)
 		add_number(o, "client", e->client);
@@ -140,22 +159,20 @@ static void print_event(const struct serving *s, const struct pdma_serve_event *
 		json_object_object_add(o, "write", json_object_new_boolean(e->write));
 	}
 	add(o, "text", e->text);
-	print_line(o);
+	tell(s, o);
 }
 
 static void print_region_event(const struct serving *s, const struct pdma_event *e)
 {
-	struct json_object *o;
+	struct json_object *o = json_object_new_object();
 
 	if (!s->cli->json) {
 		printf("%s: %s\n", pdma_event_name(e->type), e->text);
 		fflush(stdout);
-		return;
 	}
-	o = json_object_new_object();
 	add(o, "event", pdma_event_name(e->type));
 	add(o, "text", e->text);
-	print_line(o);
+	tell(s, o);
 }
 
 /* ---- ending exports ---- */
@@ -267,23 +284,44 @@ static void drain(struct serving *s)
 	}
 }
 
+/* Who begins to watch hears first what is served. */
+static void take_watchers(const struct serving *s)
+{
+	struct json_object *o = stats_json(s, "listening"), *names = json_object_new_array();
+	char text[4096];
+
+	for (int i = 0; i < s->n; i++)
+		if (!s->ended[i])
+			json_object_array_add(names, json_object_new_string(s->name[i]));
+	json_object_object_add(o, "names", names);
+	/* With 64 of the longest names it is too long for a line: then without them. */
+	if (strlen(line_of(o)) >= sizeof(text) - 1)
+		json_object_object_del(o, "names");
+	snprintf(text, sizeof(text), "%s\n", line_of(o));
+	cli_announce_accept(s->announce, text);
+	json_object_put(o);
+}
+
 static void loop(struct serving *s)
 {
-	struct pollfd p[3] = {
+	struct pollfd p[4] = {
 		{ .fd = pdma_serve_fd(s->serve), .events = POLLIN },
 		{ .fd = pdma_event_fd(s->ctx), .events = POLLIN },
 		{ .fd = s->control ? STDIN_FILENO : -1, .events = POLLIN },
+		{ .fd = cli_announce_fd(s->announce), .events = POLLIN },
 	};
 
 	while (!s->quit && s->n_ended < s->n && !cli_interrupted()) {
 		/* The server's own timer ends the wait often enough to see a signal. */
-		if (poll(p, 3, 1000) < 0 && errno != EINTR)
+		if (poll(p, 4, 1000) < 0 && errno != EINTR)
 			s->quit = s->failed = true;
 		if (hangup)
 			revoke_all(s, "revoked by a hang-up signal");
 		hangup = 0;
 		if (p[2].revents)
 			read_commands(s);
+		if (p[3].revents)
+			take_watchers(s);
 		drain(s);
 	}
 }
@@ -394,8 +432,10 @@ static enum cli_status serve(struct serving *s)
 	s->control = cli_option(s->cli, "control");
 	cli_interrupt_catch();
 	sigaction(SIGHUP, &action, NULL);
+	s->announce = cli_announce_open();
 	print_beginning(s);
 	loop(s);
+	cli_announce_close(s->announce);
 	/* Ended by the memory's end and not by its owner's wish: that is no success. */
 	return s->failed || (s->n_ended == s->n && !s->quit && !cli_interrupted()) ? CLI_FAILED :
 										     CLI_DONE;

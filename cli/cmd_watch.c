@@ -15,10 +15,10 @@
 #include "cli/ports.h"
 #include "cli/progress.h"
 #include "cli/region.h"
+#include "cli/servers.h"
 #include "util/clock.h"
 
 #define REGIONS_MAX 64
-#define LINE_SIZE   4096
 
 struct watching {
 	struct cli *cli;
@@ -30,9 +30,8 @@ struct watching {
 	struct cli_port ports[CLI_PORTS_MAX];
 	int n_ports;
 	int64_t read_ns;
-	int log; /* of peerdma serve --json, or -1 */
-	char line[LINE_SIZE];
-	size_t line_len;
+	struct cli_lines log; /* of peerdma serve --json, or of fd -1 */
+	struct cli_servers servers;
 };
 
 static const char *clock_text(char buf[16])
@@ -206,24 +205,37 @@ static void print_served(const struct watching *w, const char *line)
 	json_object_put(o);
 }
 
+static void on_line(const char *line, void *arg)
+{
+	print_served(arg, line);
+}
+
 static void read_log(struct watching *w)
 {
-	ssize_t n;
-	char *end;
+	if (w->log.fd >= 0)
+		cli_lines_read(&w->log, on_line, w);
+}
 
-	if (w->log < 0)
-		return;
-	while ((n = read(w->log, w->line + w->line_len, sizeof(w->line) - 1 - w->line_len)) > 0) {
-		w->line_len += (size_t)n;
-		while ((end = memchr(w->line, '\n', w->line_len))) {
-			*end++ = 0;
-			print_served(w, w->line);
-			w->line_len -= (size_t)(end - w->line);
-			memmove(w->line, end, w->line_len);
-		}
-		/* No line of ours is that long. */
-		if (w->line_len == sizeof(w->line) - 1)
-			w->line_len = 0;
+/* ---- servers of this machine ---- */
+
+static void on_server(const struct cli_server *server, void *arg)
+{
+	print_event(arg, server->stale ? "serve stale" : "serve found", server->path,
+		    server->stale ? "nobody listens there any more: it was killed" :
+				    "a server of this machine");
+}
+
+static void read_servers(struct watching *w)
+{
+	struct cli_server *server;
+
+	cli_servers_look(&w->servers, on_server, w);
+	for (int i = w->servers.n; i-- > 0;) {
+		server = w->servers.server[i];
+		if (server->stale || cli_lines_read(&server->lines, on_line, w))
+			continue;
+		print_event(w, "serve gone", server->path, "the server has ended");
+		cli_servers_drop(&w->servers, i);
 	}
 }
 
@@ -248,9 +260,11 @@ static enum cli_status watch(struct watching *w)
 
 	w->n_ports = cli_ports_read(w->ports);
 	w->read_ns = due = util_now_ns();
-	if (!w->n_ports && !w->n && w->log < 0)
+	read_servers(w);
+	if (!w->n_ports && !w->n && w->log.fd < 0 && !w->servers.n)
 		return cli_error(CLI_IMPOSSIBLE, "peerdma doctor",
-				 "there is no RDMA device, and no region was named", "watch");
+				 "there is no RDMA device and no server, and no region was named",
+				 "watch");
 	for (uint64_t i = 0; !w->rounds || i < w->rounds; i++) {
 		due += (int64_t)w->interval_ms * 1000000;
 		wait_round(w, due);
@@ -259,6 +273,7 @@ static enum cli_status watch(struct watching *w)
 		look_at_ports(w);
 		check_regions(w);
 		read_log(w);
+		read_servers(w);
 		fflush(stdout);
 		if (all_gone(w))
 			return cli_error(CLI_FAILED, NULL, "every region was revoked", "watch");
@@ -286,8 +301,8 @@ static enum cli_status open_all(struct watching *w)
 
 	if (!take_options(w))
 		return CLI_USAGE;
-	w->log = log ? open(log, O_RDONLY | O_CLOEXEC) : -1;
-	if (log && w->log < 0)
+	w->log.fd = log ? open(log, O_RDONLY | O_CLOEXEC) : -1;
+	if (log && w->log.fd < 0)
 		return cli_error(CLI_FAILED, NULL, strerror(errno), "%s", log);
 	for (int i = 0; !status && i < w->cli->argc; i++) {
 		status = cli_region_open(w->cli, w->ctx, w->cli->argv[i], PDMA_OPEN_READONLY,
@@ -305,7 +320,7 @@ static enum cli_status run(struct cli *cli)
 	if (!w)
 		return cli_error(CLI_FAILED, NULL, "out of memory", "watch");
 	w->cli = cli;
-	w->log = -1;
+	w->log.fd = -1;
 	cli_interrupt_catch();
 	status = cli_ctx_open(&w->ctx);
 	if (!status) {
@@ -316,8 +331,9 @@ static enum cli_status run(struct cli *cli)
 			pdma_region_close(w->region[i]);
 		pdma_ctx_destroy(w->ctx);
 	}
-	if (w->log >= 0)
-		close(w->log);
+	if (w->log.fd >= 0)
+		close(w->log.fd);
+	cli_servers_clear(&w->servers);
 	free(w);
 	return status;
 }
@@ -339,7 +355,8 @@ const struct cli_command cli_cmd_watch = {
 	.summary = "show port counters, revoked regions and sessions of a server, live",
 	.help = "Bytes and packets of each RDMA port since the last look, errors if there are\n"
 		"any, and at once whatever takes one of the regions away. Ends when all have\n"
-		"gone, with status 1. With --json: one object a line.",
+		"gone, with status 1. What servers of this machine say is shown, too; they\n"
+		"are found by themselves. With --json: one object a line.",
 	.examples = "peerdma watch\n"
 		    "peerdma watch --token-file key rdma://b/vram\n"
 		    "peerdma watch --serve-log serve.log",

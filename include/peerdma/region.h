@@ -85,12 +85,12 @@ struct pdma_region_options {
  * Blocks for the time a device needs to open (a vfio function may be reset by the kernel), or a
  * network connection (15 s at most). Other threads go on with the context meanwhile, except that
  * opening a PCI function holds up what needs others of them.
- * Return: 0; -ECANCELED: the context was closed meanwhile; -EINVAL: the URI is malformed (the sentence names the column) or options unknown;
- * -ENODEV: no such function or device, or not bound to what the kind needs; -ENOENT: no such file
- * or BAR; -ERANGE: the range is outside the memory; -EBUSY: another process has the device; -EPERM,
- * -EACCES: missing rights; -EOPNOTSUPP: this kernel or device has no such memory, or the context
- * looks at a captured tree; -ENOSPC: that much memory is not free; -ENOMEM; -EROFS; or of the
- * kernel.
+ * Return: 0; -ECANCELED: the context was closed meanwhile; -EINVAL: the URI is malformed (the
+ * sentence names the column) or options unknown; -ENODEV: no such function or device, or not bound
+ * to what the kind needs; -ENOENT: no such file or BAR; -ERANGE: the range is outside the memory;
+ * -EBUSY: another process has the device; -EPERM, -EACCES: missing rights; -EOPNOTSUPP: this
+ * kernel or device has no such memory, or the context looks at a captured tree; -ENOSPC: that much
+ * memory is not free; -ENOMEM; -EROFS; or of the kernel.
  */
 PDMA_API int pdma_region_open(struct pdma_ctx *ctx, const char *uri,
 			      const struct pdma_region_options *opt,

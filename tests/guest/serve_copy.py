@@ -11,7 +11,7 @@ from pathlib import Path
 from fabric import Json, ask
 from nic_two import ping_until_answered, two_nodes
 from programs import run, wait_for
-from serve_lib import ACC0, ACC1, Server, dump, make_tokens, on_b, peerdma
+from serve_lib import ACC0, ACC1, PEERDMA, Server, dump, make_tokens, on_b, peerdma
 from tap import Tests
 
 DATA = Path("/run/data")
@@ -192,6 +192,13 @@ def target_file_is_whole_or_untouched() -> None:
         assert BACK.read_bytes() == DATA.read_bytes()
 
 
+def watch_finds_it() -> bool:
+    """On the server's machine, without being told where it is."""
+    said = on_b(PEERDMA, "watch", "--json", "--count", "5", "--interval", "50")
+    lines = [json.loads(line) for line in said.splitlines()]
+    return ["vram"] in [line["names"] for line in lines if line["event"] == "listening"]
+
+
 def other_commands() -> None:
     with Server("--name", "vram", ACC0) as server:
         copy("--size", "64K", "host:64K", server.uri("vram"))
@@ -209,7 +216,9 @@ def other_commands() -> None:
         ports = [json.loads(line) for line in lines]
         assert [p["event"] for p in ports] == ["port", "port"], ports
         assert ports[0]["active"], ports
+        wait_for("watch finds the server", watch_finds_it)
         server.quit()
+    assert on_b("ls", "/run/peerdma") == ""
     wait_for("the port is free", lambda: "refused" in peerdma("dump", server.uri("vram"), status=1))
 
 

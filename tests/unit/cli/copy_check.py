@@ -9,6 +9,7 @@ import json
 import os
 import pathlib
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -143,6 +144,32 @@ def watch_a_log(here: pathlib.Path) -> None:
     says("from 10 to", "watch", "--interval", "1", status=2)
 
 
+def watch_servers(here: pathlib.Path) -> None:
+    """A server is found by its socket, and one that was killed by nobody listening at it."""
+    os.environ["PEERDMA_RUN_DIR"] = str(here)
+    event = {"event": "joined", "peer": "192.0.2.1:5", "text": "token 'me' proven"}
+    with socket.socket(socket.AF_UNIX) as gone, socket.socket(socket.AF_UNIX) as server:
+        gone.bind(str(here / "serve-1.sock"))
+        server.bind(str(here / "serve-2.sock"))
+        server.listen()
+        words = [PEERDMA, "watch", "--interval", "10", "--json"]
+        with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as watcher:
+            connection, _ = server.accept()
+            connection.sendall(f"{json.dumps(event)}\nperson speaking\n".encode())
+            connection.close()
+            assert watcher.stdout
+            lines = []
+            while not lines or lines[-1]["event"] != "serve gone":
+                line = json.loads(watcher.stdout.readline())
+                lines += [line] if line["event"] != "port" else []
+            watcher.send_signal(signal.SIGINT)
+    del os.environ["PEERDMA_RUN_DIR"]
+    first = sorted((line["event"], line["region"]) for line in lines[:2])
+    assert first == [("serve found", str(here / "serve-2.sock")),
+                     ("serve stale", str(here / "serve-1.sock"))], lines
+    assert event in lines and len(lines) == 4, lines
+
+
 def tokens(here: pathlib.Path) -> None:
     path = here / "token"
     run("serve", "--new-token", str(path), "--name", "me")
@@ -156,7 +183,8 @@ def tokens(here: pathlib.Path) -> None:
 
 
 TESTS: list[Callable[[pathlib.Path], None]] = [
-    whole_file, parts, refused, interrupted, dump, bench, watch_a_log, tokens,
+    whole_file, parts, refused, interrupted, dump, bench, watch_a_log, watch_servers,
+    tokens,
 ]
 
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Opening a region takes as long as it takes; whoever else uses the context does not wait for it. */
+/* Opening a region takes as long as it takes; who else uses the context does not wait for it. */
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
