@@ -17,7 +17,7 @@ struct waiting {
 	uint8_t data[64];
 };
 
-static struct rdma_event_channel channel = { .fd = -1 };
+static struct rdma_event_channel *listening; /* the latest one there is */
 static struct waiting *waiting[EVENTS];
 static unsigned n_waiting;
 
@@ -45,10 +45,11 @@ struct rdma_event_channel *rdma_create_event_channel(void)
 	errno = ENODEV;
 	if (serve_nic.no_cm)
 		return NULL;
-	assert(channel.fd < 0);
-	channel.fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	assert(channel.fd >= 0);
-	return &channel;
+	listening = calloc(1, sizeof(*listening));
+	assert(listening);
+	listening->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	assert(listening->fd >= 0);
+	return listening;
 }
 
 static void forget(unsigned i)
@@ -58,17 +59,26 @@ static void forget(unsigned i)
 	memmove(&waiting[i], &waiting[i + 1], (n_waiting - i) * sizeof(waiting[0]));
 }
 
+/* The first event of a channel, -1: none. */
+static int find(const struct rdma_event_channel *c)
+{
+	for (unsigned i = 0; i < n_waiting; i++)
+		if (waiting[i]->event.id->channel == c)
+			return (int)i;
+	return -1;
+}
+
 void rdma_destroy_event_channel(struct rdma_event_channel *c)
 {
 	/* What nobody took: ids of requests nobody heard of, too. */
-	while (n_waiting) {
-		if (waiting[0]->event.event == RDMA_CM_EVENT_CONNECT_REQUEST)
-			rdma_destroy_id(waiting[0]->event.id);
+	for (int i = find(c); i >= 0; i = find(c)) {
+		if (waiting[i]->event.event == RDMA_CM_EVENT_CONNECT_REQUEST)
+			rdma_destroy_id(waiting[i]->event.id);
 		else
-			forget(0);
+			forget((unsigned)i);
 	}
 	close(c->fd);
-	c->fd = -1;
+	free(c);
 }
 
 static struct waiting *queue(enum rdma_cm_event_type type, struct rdma_cm_id *id)
@@ -79,22 +89,23 @@ static struct waiting *queue(enum rdma_cm_event_type type, struct rdma_cm_id *id
 	w->event.event = type;
 	w->event.id = id;
 	waiting[n_waiting++] = w;
-	eventfd_write(channel.fd, 1);
+	eventfd_write(id->channel->fd, 1);
 	return w;
 }
 
 int rdma_get_cm_event(struct rdma_event_channel *c, struct rdma_cm_event **ret)
 {
 	eventfd_t count;
+	int i = find(c);
 
 	errno = EAGAIN;
-	if (!n_waiting) {
+	if (i < 0) {
 		(void)!eventfd_read(c->fd, &count);
 		return -1;
 	}
-	*ret = &waiting[0]->event;
+	*ret = &waiting[i]->event;
 	n_waiting--;
-	memmove(&waiting[0], &waiting[1], n_waiting * sizeof(waiting[0]));
+	memmove(&waiting[i], &waiting[i + 1], (n_waiting - (unsigned)i) * sizeof(waiting[0]));
 	return 0;
 }
 
@@ -166,7 +177,7 @@ void serve_cm_request(const void *data, uint8_t len)
 	struct waiting *w;
 
 	assert(len <= sizeof(w->data));
-	rdma_create_id(&channel, &id, NULL, RDMA_PS_TCP);
+	rdma_create_id(listening, &id, NULL, RDMA_PS_TCP);
 	w = queue(RDMA_CM_EVENT_CONNECT_REQUEST, id);
 	memcpy(w->data, data, len);
 	w->event.param.conn.private_data = w->data;
