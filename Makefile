@@ -10,7 +10,7 @@ RUNS ?= 100000
 LAB = lab/peerdma-lab
 export PEERDMA_BUILD = $(BUILD)
 
-.PHONY: all help build demo test bench lab check format fuzz asan tsan install clean
+.PHONY: all help build demo test bench lab check format fuzz asan tsan install uninstall clean
 
 all: build
 
@@ -20,7 +20,7 @@ help:
 	@echo 'make lab       build the guest image once; then: $(LAB) shell'
 	@echo 'make bench     measure; never passes or fails'
 	@echo 'make check     static rules                make format   format C files'
-	@echo 'make           programs into $(BUILD)/         make install  PREFIX=, DESTDIR='
+	@echo 'make           programs into $(BUILD)/         make install, make uninstall  PREFIX=, DESTDIR='
 	@echo 'make fuzz      FUZZ=name RUNS=100000       make asan, make tsan   sanitized tests'
 	@echo 'make clean     remove $(BUILD)/ (the image cache stays: $(LAB) image --help)'
 
@@ -65,6 +65,10 @@ fuzz:
 install: build
 	@meson configure $(BUILD) -Dprefix=$(PREFIX)
 	@meson install -C $(BUILD)
+
+# What the last install wrote, wherever that was (DESTDIR too).
+uninstall:
+	@ninja -C $(BUILD) uninstall
 
 clean:
 	@rm -rf $(BUILD)

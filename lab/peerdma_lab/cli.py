@@ -67,6 +67,7 @@ def cmd_shell(args: argparse.Namespace) -> int:
 
 
 def cmd_demo(args: argparse.Namespace) -> int:
+    paths.need_source("the demonstration")
     args.topology = args.topology or options.DEFAULT_TOPOLOGY
     args.nodes = len(demo.NODES)
     demo.refuse(topology.load(args.topology))
@@ -77,6 +78,8 @@ def cmd_demo(args: argparse.Namespace) -> int:
 
 
 def _tests_folder(args: argparse.Namespace) -> Path:
+    if not args.tests:
+        paths.need_source("testing without --tests")
     return Path(args.tests).absolute() if args.tests else paths.SOURCE / "tests/guest"
 
 
@@ -123,6 +126,7 @@ def cmd_image(args: argparse.Namespace) -> int:
 
 
 def cmd_kbuild(args: argparse.Namespace) -> int:
+    paths.need_source("building modules")
     cache, build = paths.cache_dir(args.cache), paths.build_dir(args.build)
     release = setup.get_image(args).release
     tree = kbuild.ensure(cache, setup.get_recipe(args), release, args.mirror, args.check)

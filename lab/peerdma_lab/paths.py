@@ -18,6 +18,12 @@ def lab_data() -> Path:
     return Path(os.environ.get("PEERDMA_LAB_DATA", LAB))
 
 
+def need_source(what: str) -> None:
+    """Installed there is no source tree around the package, and nowhere to write."""
+    if not (SOURCE / "meson.build").is_file():
+        raise LabError(f"{what} needs the source tree", "run lab/peerdma-lab of it")
+
+
 def cache_dir(option: str | None = None) -> Path:
     if option:
         return Path(option).absolute()
