@@ -105,6 +105,7 @@ def _work(args: argparse.Namespace, groups: list[Group], output: Path) -> int:
     group = next(g for g in groups if g.name == args.worker)
     args.topology, args.nodes = group.topology, group.nodes
     args.vram = group.vram or args.vram
+    args.disk = group.disk or args.disk
     args.no_fabric = args.no_fabric or not any(t.models for t in group.tests)
     args.name = f"{args.name}-{group.name}"[:24] if args.name else None
     made = setup.options(args)

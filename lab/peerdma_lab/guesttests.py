@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import topology
+from . import disks, topology
 from .errors import EXIT_USAGE, LabError
 from .lab import NODES_MAX
 
@@ -31,6 +31,7 @@ KEYS: dict[str, type] = {
     "modules": list,
     "allow_kernel": list,
     "vram": str,
+    "disk": str,
 }
 
 
@@ -49,8 +50,14 @@ class GuestTest:
     models: bool = True
     modules: tuple[str, ...] = ()
     allow_kernel: tuple[str, ...] = ()
-    # Memory of an accelerator; empty: that of the command line.
+    # Memory of an accelerator, kind of disk; empty: those of the command line.
     vram: str = ""
+    disk: str = ""
+
+    @property
+    def lab(self) -> tuple[int, str, str]:
+        """What a lab must have for it, the topology aside."""
+        return self.nodes, self.vram, self.disk
 
 
 @dataclass(frozen=True)
@@ -61,10 +68,12 @@ class Group:
     nodes: int
     tests: tuple[GuestTest, ...]
     vram: str = ""
+    disk: str = ""
 
     @property
     def name(self) -> str:
-        parts = [self.topology, str(self.nodes) if self.nodes > 1 else "", self.vram]
+        nodes = str(self.nodes) if self.nodes > 1 else ""
+        parts = [self.topology, nodes, self.vram, self.disk]
         return "-".join(part for part in parts if part)
 
 
@@ -114,9 +123,12 @@ def parse(name: str, data: Any, command: tuple[str, ...]) -> GuestTest:
         modules=tuple(data.get("modules", [])),
         allow_kernel=tuple(data.get("allow_kernel", [])),
         vram=data.get("vram", ""),
+        disk=data.get("disk", ""),
     )
     if test.vram and not re.fullmatch(r"[1-9][0-9]*[MG]", test.vram):
         raise _fail(name, f"'vram' is no size such as 512M: {test.vram}")
+    if test.disk and test.disk not in disks.KINDS:
+        raise _fail(name, f"'disk' is none of {', '.join(disks.KINDS)}: {test.disk}")
     if not 1 <= test.nodes <= NODES_MAX or test.timeout < 1:
         raise _fail(name, "'nodes' or 'timeout' is out of range")
     if test.on != "all" and test.on not in "abcdefgh"[: test.nodes]:
@@ -144,13 +156,9 @@ def discover(folder: Path, build: Path, patterns: list[str]) -> list[GuestTest]:
 
 
 def groups(tests: list[GuestTest], only: str | None) -> list[Group]:
-    """One per topology, number of nodes and memory of the accelerators."""
-    keys = sorted(
-        {(t, x.nodes, x.vram) for x in tests for t in x.topologies if only in (None, t)}
-    )
+    """One per topology, number of nodes, memory of the accelerators and kind of disk."""
+    keys = sorted({(t, x.lab) for x in tests for t in x.topologies if only in (None, t)})
     return [
-        Group(
-            t, n, tuple(x for x in tests if t in x.topologies and (x.nodes, x.vram) == (n, v)), v
-        )
-        for t, n, v in keys
+        Group(t, n, tuple(x for x in tests if t in x.topologies and x.lab == (n, v, d)), v, d)
+        for t, (n, v, d) in keys
     ]

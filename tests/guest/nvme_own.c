@@ -24,7 +24,8 @@ static void what_it_is(void)
 	CHECK_EQ(o.info.bell_stride, 4);
 	CHECK_EQ(o.info.len_max, MIB);
 	CHECK_EQ(o.info.cmb_len, 64 * MIB);
-	CHECK(!o.info.cmb_legacy && o.info.cache && o.info.compare);
+	CHECK_EQ(o.info.cmb_legacy, OWN_IS_LEGACY);
+	CHECK(o.info.cache && o.info.compare);
 	CHECK_EQ(o.info.n_namespaces, 2);
 	CHECK_EQ(o.ns.nsid, 1);
 	CHECK_EQ(o.ns.block, 512);

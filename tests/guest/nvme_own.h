@@ -11,6 +11,12 @@
 
 #define OWN_MS 20000
 
+#ifdef OWN_LEGACY
+#define OWN_IS_LEGACY 1
+#else
+#define OWN_IS_LEGACY 0
+#endif
+
 struct own {
 	struct lib_rig rig;
 	struct pdma_nvme *nvme;
@@ -19,7 +25,15 @@ struct own {
 	struct pdma_nvme_queue *queue; /* 32 entries in host memory */
 };
 
-/* Run the tests with the disk given to vfio-pci, and give it back. Return: exit status. */
+/*
+ * Give the disk to vfio-pci, and back. The same programs are built as *_variant, for peerdma_vfio
+ * (OWN_DRIVER, OWN_LOAD), and as *_legacy for a disk whose memory buffer is of before NVMe 1.4
+ * (OWN_LEGACY).
+ */
+void own_bind(void);
+void own_unbind(void);
+
+/* Run the tests with the disk given away, and take it back. Return: exit status. */
 int own_main(int argc, char **argv, const struct tap_test *tests, size_t n);
 #define OWN_MAIN(tests)                                                                 \
 	int main(int argc, char **argv)                                                 \

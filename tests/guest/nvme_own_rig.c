@@ -7,6 +7,15 @@
 #include <string.h>
 #include <unistd.h>
 
+#ifdef OWN_LOAD
+#include "tests/guest/kernel_rig.h"
+#endif
+
+/* Who has the drive for us; the build may say another. */
+#ifndef OWN_DRIVER
+#define OWN_DRIVER "vfio-pci"
+#endif
+
 static void write_file(const char *path, const char *text)
 {
 	int fd = open(path, O_WRONLY);
@@ -29,13 +38,26 @@ static void move_to(const char *driver, const char *override)
 	write_file("/sys/bus/pci/drivers_probe", bdf);
 }
 
+void own_bind(void)
+{
+#ifdef OWN_LOAD
+	kernel_load();
+#endif
+	move_to("nvme", OWN_DRIVER);
+}
+
+void own_unbind(void)
+{
+	move_to(OWN_DRIVER, "\n");
+}
+
 int own_main(int argc, char **argv, const struct tap_test *tests, size_t n)
 {
 	int status;
 
-	move_to("nvme", "vfio-pci");
+	own_bind();
 	status = tap_main(argc, argv, tests, n);
-	move_to("vfio-pci", "\n");
+	own_unbind();
 	return status;
 }
 

@@ -164,6 +164,7 @@ class GuestTests(unittest.TestCase):
         self.refuse({"allow_kernel": ["("]}, "no regular expression")
         self.refuse({"args": [1]}, "other than strings")
         self.refuse({"vram": "much"}, "no size such as")
+        self.refuse({"disk": "floppy"}, "none of model, legacy, qemu")
 
     def test_groups_share_a_lab(self) -> None:
         tests = [
@@ -171,6 +172,7 @@ class GuestTests(unittest.TestCase):
             guesttests.parse("y", {"topologies": ["switch", "root-ports"]}, ("/y",)),
             guesttests.parse("z", {"topologies": ["switch"], "nodes": 2}, ("/z",)),
             guesttests.parse("v", {"topologies": ["switch"], "vram": "512M"}, ("/v",)),
+            guesttests.parse("d", {"topologies": ["switch"], "disk": "legacy"}, ("/d",)),
         ]
         made = {g.name: [t.name for t in g.tests] for g in guesttests.groups(tests, None)}
         self.assertEqual(
@@ -180,6 +182,7 @@ class GuestTests(unittest.TestCase):
                 "switch": ["x", "y"],
                 "switch-2": ["z"],
                 "switch-512M": ["v"],
+                "switch-legacy": ["d"],
             },
         )
 
