@@ -18,9 +18,8 @@ def registered() -> None:
     now = state()
     assert now["cmb"] == CMB, now
     if os.environ["PEERDMA_IOMMU"] == "0":
-        regs = dict(
-            line.split(":", 1) for line in run("nvme", "show-regs", CTRL).splitlines() if ":" in line
-        )
+        lines = run("nvme", "show-regs", CTRL).splitlines()
+        regs = dict(line.split(":", 1) for line in lines if ":" in line)
         values = {name.strip(): int(value, 16) for name, value in regs.items()}
         assert not values["cap"] >> 57 & 1, "CAP.CMBS"
         assert values["cmbsz"] == 0x1F | CMB >> 12 << 12 and not values["cmbmsc"], values
