@@ -110,6 +110,21 @@ static void print_hop(const struct result *r)
 	printf(", %u hops apart\n", r->predicted.distance);
 }
 
+/* The address that was used, of which only those who make the mapping can tell. */
+static void print_used(const struct result *r)
+{
+	const struct cli_measurement *m = &r->measured;
+
+	if (m->mapping == PDMA_MAP_NONE)
+		return;
+	printf("  used        %s 0x%llx", pdma_mapping_name(m->mapping),
+	       (unsigned long long)m->addr);
+	if (m->mapping != r->predicted.mapping)
+		printf(", not %s: %s", pdma_mapping_name(r->predicted.mapping),
+		       m->detour[0] ? m->detour : "the prediction is wrong");
+	puts("");
+}
+
 static void print_measured(const struct cli *cli, const struct result *r)
 {
 	const struct cli_measurement *m = &r->measured;
@@ -127,6 +142,7 @@ static void print_measured(const struct cli *cli, const struct result *r)
 	if (m->m.read == PDMA_TRIAL_GOOD)
 		printf(" %.0f MiB/s", m->read_mib_s);
 	printf("; %s\n", m->how);
+	print_used(r);
 	if (r->final.cause != r->predicted.cause || r->final.answer != r->predicted.answer) {
 		printf("  in truth    ");
 		print_answer(cli, &r->final);
@@ -173,8 +189,12 @@ static struct json_object *json_measured(const struct result *r)
 	cli_json_text(o, "write", trials[m->m.write]);
 	cli_json_text(o, "read", trials[m->m.read]);
 	cli_json_number(o, "length", m->len);
-	if (m->m.has_addr)
-		cli_json_hex(o, "address", m->m.addr);
+	if (m->mapping != PDMA_MAP_NONE) {
+		cli_json_text(o, "mapping", pdma_mapping_name(m->mapping));
+		cli_json_hex(o, "address", m->addr);
+	}
+	if (m->detour[0])
+		cli_json_text(o, "detour", m->detour);
 	if (has_bad_byte(m))
 		cli_json_number(o, "first_bad", m->first_bad);
 	json_object_object_add(o, "write_mib_s", json_object_new_double(m->write_mib_s));

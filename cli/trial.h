@@ -24,6 +24,13 @@ struct cli_measurement {
 	uint64_t len;		/* bytes each way */
 	uint64_t first_bad;	/* offset, where a trial went wrong */
 	double write_mib_s, read_mib_s;
+	/*
+	 * How the target's first byte was reached, and by which address, where this program made
+	 * the mapping; NONE: the kernel did.
+	 */
+	enum pdma_mapping mapping;
+	uint64_t addr;
+	char detour[PDMA_DETOUR_LEN]; /* why not by bus address where a switch would turn it */
 	char how[256];
 };
 /*

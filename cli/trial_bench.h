@@ -19,6 +19,18 @@ struct cli_trial_bench {
 	struct cli_measurement *out;
 };
 
+/* No driver at all has it, and there is no IOMMU for VFIO: then it is opened through sysfs. */
+static inline bool cli_trial_is_bare(const struct pdma_function *f)
+{
+	return !f->driver[0] && f->iommu_group < 0;
+}
+
+/* Somebody gave it to user space: this program may drive it. */
+static inline bool cli_trial_is_ours(const struct pdma_function *f)
+{
+	return f->is_vfio || cli_trial_is_bare(f);
+}
+
 /* Both trials into out, by a drive: reads of the drive, and Compare. Its data stays as it is. */
 void cli_trial_by_disk(struct cli_trial_bench *bench);
 

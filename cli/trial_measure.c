@@ -42,15 +42,9 @@ static uint64_t length_of(const struct cli_path *path, const struct pdma_bar *ba
 	return len & ~(uint64_t)(PAGE - 1);
 }
 
-/* No driver at all has it, and there is no IOMMU for VFIO: then it is opened through sysfs. */
-static bool is_bare(const struct pdma_function *f)
-{
-	return !f->driver[0] && f->iommu_group < 0;
-}
-
 static bool has_cmb(const struct pdma_function *f)
 {
-	return f->role == PDMA_ROLE_NVME && (is_bare(f) || f->p2pmem);
+	return f->role == PDMA_ROLE_NVME && (cli_trial_is_bare(f) || f->p2pmem);
 }
 
 /*
@@ -163,7 +157,7 @@ static const char *advice(const struct cli_trial_bench *b)
 		return iommu ? "; bind the drive to vfio-pci" :
 			       "; unbind the drive from its driver";
 	if (b->owner.role == PDMA_ROLE_NIC && !iommu)
-		return "; only an IOMMU could be given the mapping its driver makes";
+		return "; is the module peerdma loaded? It tells the address";
 	return "";
 }
 
@@ -190,6 +184,15 @@ static enum pdma_trial no_trial(struct cli_trial_bench *b, int err)
 	return PDMA_TRIAL_REFUSED;
 }
 
+static void tell_mapping(struct cli_trial_bench *b, const struct pdma_copy_result *result)
+{
+	if (result->mapping == PDMA_MAP_NONE)
+		return;
+	b->out->mapping = result->mapping;
+	b->out->addr = result->addr;
+	snprintf(b->out->detour, sizeof(b->out->detour), "%s", result->detour);
+}
+
 static enum pdma_trial move(struct cli_trial_bench *b, struct pdma_region *dst,
 			    struct pdma_region *src, uint64_t seed, double *mib_s)
 {
@@ -201,6 +204,7 @@ static enum pdma_trial move(struct cli_trial_bench *b, struct pdma_region *dst,
 	if (pdma_region_fill(src, 0, b->len, seed) || pdma_region_fill(dst, 0, b->len, ~seed))
 		goto not_run;
 	ret = pdma_copy(dst, 0, src, 0, b->len, &b->options, &result);
+	tell_mapping(b, &result);
 	if (ret)
 		return no_trial(b, ret);
 	snprintf(b->out->how, sizeof(b->out->how), "%llu KiB each way by %s %s",
@@ -222,15 +226,10 @@ not_run:
 static void by_engine(struct cli_trial_bench *b)
 {
 	struct cli_measurement *out = b->out;
-	struct pdma_region_range range;
 
 	out->m.write = move(b, b->target, b->own, 0x70656572, &out->write_mib_s);
 	if (out->m.write != PDMA_TRIAL_NOT_RUN)
 		out->m.read = move(b, b->own, b->target, 0x646d61, &out->read_mib_s);
-	if (!pdma_region_range(b->target, 0, &range)) {
-		out->m.has_addr = range.bus_addr;
-		out->m.addr = range.bus_addr;
-	}
 }
 
 /* ---- the whole ---- */
@@ -273,4 +272,7 @@ void cli_measure(const struct cli_path *path, struct cli_measurement *ret)
 		run_and_restore(&b, by_engine);
 	pdma_region_close(b.own);
 	pdma_region_close(b.target);
+	/* What is an address of the bus must be one of the target's. */
+	ret->m.has_addr = ret->mapping == PDMA_MAP_BUS_ADDR || ret->mapping == PDMA_MAP_HOST_BRIDGE;
+	ret->m.addr = ret->m.has_addr ? ret->addr : 0;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * An NVMe controller owned by this process, bound to vfio-pci or peerdma_vfio: queues in host
- * memory or in its controller memory buffer (CMB), data in any region the controller can reach,
- * and queues that another machine drives over RDMA.
+ * An NVMe controller owned by this process, bound to vfio-pci or peerdma_vfio (without an IOMMU it
+ * may also have no driver): queues in host memory or in its controller memory buffer (CMB), data in
+ * any region the controller can reach, and queues that another machine drives over RDMA.
  *
  * Paragraphs named below are those of the NVM Express Base Specification 2.0 (Base), the NVMe over
  * PCIe Transport Specification 1.0 (PCIe) and the NVM Command Set Specification 1.0 (NVM).
@@ -25,6 +25,7 @@
 #include <infiniband/verbs.h>
 
 #include <peerdma/context.h>
+#include <peerdma/path.h>
 #include <peerdma/region.h>
 
 #ifdef __cplusplus
@@ -37,13 +38,16 @@ struct pdma_nvme_mem;	 /* a region, mapped for the controller */
 struct pdma_nvme_remote; /* the other end of a queue that was granted to us */
 
 /*
- * Take over a controller: stop it, make its CMB addressable, start it, identify it.
+ * Take over a controller: stop it, make its CMB addressable, start it, identify it. Where there is
+ * no IOMMU it may also have no driver at all; then, and under peerdma_vfio, no memory of the host
+ * has an address for it: queues, lists and data lie in its CMB, or data in memory of peers.
  * bdf: in, [DOMAIN:]BUS:DEVICE.FUNCTION. ret_nvme: out, the caller's until pdma_nvme_close().
  * Blocks for as long as the controller takes, CAP.TO at most for each step.
  * Return: 0; -EINVAL: bdf; -ENODEV: no such function, no NVMe controller, not bound to VFIO, or it
  * does not answer; -EBUSY: open in this context or elsewhere; -EIO: it reports a fatal status;
- * -ETIMEDOUT; -EPROTO: it answers nonsense; -EOPNOTSUPP: no NVM command set, pages above 4 KiB, or
- * a captured tree; -ENOMEM; or of the kernel.
+ * -ETIMEDOUT; -EPROTO: it answers nonsense; -EOPNOTSUPP: no NVM command set, pages above 4 KiB, no
+ * IOMMU and no CMB that takes all of it, or a captured tree; -ENOSPC: it has no IOMMU, and its CMB
+ * is too short; -ENOMEM; or of the kernel.
  * Source: Base 3.5.1 (start), 3.1.3.16 (CMBMSC), 5.17 (Identify), 5.27.1.5 (Number of Queues).
  */
 PDMA_API int pdma_nvme_open(struct pdma_ctx *ctx, const char *bdf, struct pdma_nvme **ret_nvme);
@@ -113,6 +117,18 @@ PDMA_API int pdma_nvme_cmb(struct pdma_nvme *nvme, uint64_t len, void *cookie,
 PDMA_API int pdma_nvme_map(struct pdma_nvme *nvme, struct pdma_region *region,
 			   struct pdma_nvme_mem **ret_mem);
 
+/* How its first byte is reached. */
+struct pdma_nvme_mem_info {
+	size_t size;		      /* in: sizeof(struct pdma_nvme_mem_info) */
+	enum pdma_mapping mapping;    /* NONE: the controller's own CMB */
+	uint64_t addr;		      /* in commands */
+	char detour[PDMA_DETOUR_LEN]; /* why not by bus address although a switch would turn it */
+};
+
+/* Return: 0; -EINVAL: size is wrong. */
+PDMA_API int pdma_nvme_mem_info(const struct pdma_nvme_mem *mem,
+				struct pdma_nvme_mem_info *ret_info);
+
 /* Return: 0; -EBUSY: commands are under way on it, nothing is changed. NULL is allowed. */
 PDMA_API int pdma_nvme_unmap(struct pdma_nvme_mem *mem);
 
@@ -123,7 +139,8 @@ PDMA_API int pdma_nvme_unmap(struct pdma_nvme_mem *mem);
 
 /*
  * A pair of I/O queues.
- * entries: of each, 2 to entries_max. flags: PDMA_NVME_....
+ * entries: of each, 2 to entries_max. flags: PDMA_NVME_....; without an IOMMU all is in the CMB,
+ * with a page more for each entry.
  * Return: 0; -EINVAL: entries or flags; -EBUSY: all are taken; -EOPNOTSUPP: no CMB that takes such
  * queues; -ENOSPC: the CMB is full; -ENOMEM; -ECONNRESET, -EIO, -ENODEV, -ETIMEDOUT: of the
  * controller.

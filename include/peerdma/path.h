@@ -64,6 +64,9 @@ PDMA_API const char *pdma_cause_title(enum pdma_cause cause);
 PDMA_API const char *pdma_answer_name(enum pdma_answer answer);
 PDMA_API const char *pdma_mapping_name(enum pdma_mapping mapping);
 
+/* Of a sentence that says why an initiator does not go the shorter way there is. */
+#define PDMA_DETOUR_LEN 128
+
 struct pdma_verdict {
 	size_t size; /* set by the caller: sizeof(struct pdma_verdict) */
 	enum pdma_answer answer;

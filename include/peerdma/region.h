@@ -200,7 +200,8 @@ PDMA_API void pdma_region_unmap(struct pdma_region *region);
 /*
  * Copy between a buffer and the region, by the CPU or what the kind has instead (files, remote
  * memory). For looking and small changes, not for speed.
- * off, len: bytes, any alignment. Blocks until done. A failure leaves a prefix copied.
+ * off, len: bytes, any alignment. Blocks until done: what was written has arrived, so that a device
+ * told to use it afterwards finds it. A failure leaves a prefix copied.
  * Return: 0; -ERANGE: not inside; -EACCES: write to a read-only region; -ESTALE: revoked;
  * -EFAULT: the memory did not answer (decode off); -EIO; -EOPNOTSUPP: no way for the CPU.
  */

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include <peerdma/context.h>
+#include <peerdma/path.h>
 #include <peerdma/region.h>
 
 #ifdef __cplusplus
@@ -98,6 +99,13 @@ struct pdma_copy_result {
 	uint64_t done;		       /* bytes from the start that have certainly arrived */
 	int64_t time_ns;	       /* of the copy itself: no opening, no verifying */
 	struct pdma_mismatch mismatch; /* with PDMA_COPY_VERIFY */
+	/*
+	 * Accelerator engine, whose addresses this library makes: how it reached the other end's
+	 * first byte, and by which address. NONE: another engine, or both ends are its own memory.
+	 */
+	enum pdma_mapping mapping;
+	uint64_t addr;
+	char detour[PDMA_DETOUR_LEN]; /* why not by bus address although a switch would turn it */
 };
 
 /*

@@ -68,12 +68,24 @@ static int identify(struct pdmai_nvme *n, enum nvme_cns cns, uint32_t nsid)
 	const struct nvme_sqe sqe = {
 		.opc = NVME_IDENTIFY,
 		.nsid = htole32(nsid),
-		.prp1 = htole64(n->data.iova),
+		.prp1 = htole64(n->data.addr),
 		.cdw10 = htole32(cns),
 	};
 
-	memset(n->data.vaddr, 0, PDMAI_NVME_PAGE);
+	for (size_t i = 0; i < PDMAI_NVME_PAGE; i += sizeof(uint64_t))
+		*(volatile uint64_t *)(n->data.mem + i) = 0;
 	return pdmai_nvme_admin(n, &sqe, NULL);
+}
+
+/* A copy, for the controller can still write there; by whole words, for it may be the CMB. */
+static void copy_answer(const struct pdmai_nvme *n, void *to, size_t len)
+{
+	uint64_t word;
+
+	for (size_t i = 0; i < len; i += sizeof(word)) {
+		word = *(const volatile uint64_t *)(n->data.mem + i);
+		memcpy((char *)to + i, &word, len - i < sizeof(word) ? len - i : sizeof(word));
+	}
 }
 
 /* As many pairs as both want. */
@@ -98,19 +110,19 @@ static int ask_queues(struct pdmai_nvme *n)
 
 static int list_namespaces(struct pdmai_nvme *n)
 {
-	uint32_t nsids[PDMAI_NVME_NS_MAX];
+	uint32_t nsids[PDMAI_NVME_NS_MAX], list[PDMAI_NVME_PAGE / sizeof(uint32_t)];
 	struct nvme_ns_data data;
 	unsigned count;
 	int ret = identify(n, NVME_CNS_NS_LIST, 0);
 
-	ret = ret ? ret : pdmai_nvme_parse_list(n->data.vaddr, nsids, &count);
+	copy_answer(n, list, sizeof(list));
+	ret = ret ? ret : pdmai_nvme_parse_list(list, nsids, &count);
 	if (ret)
 		return ret;
 	for (unsigned i = 0; i < count && !ret; i++) {
 		n->info.ns[i].nsid = nsids[i];
 		ret = identify(n, NVME_CNS_NS, nsids[i]);
-		/* The controller can still write there: look at a copy. */
-		memcpy(&data, n->data.vaddr, sizeof(data));
+		copy_answer(n, &data, sizeof(data));
 		ret = ret ? ret : pdmai_nvme_parse_ns(&data, &n->info.ns[i]);
 	}
 	n->info.n_ns = ret ? 0 : count;
@@ -122,7 +134,7 @@ int pdmai_nvme_discover(struct pdmai_nvme *n)
 	struct nvme_ctrl_data data;
 	int ret = identify(n, NVME_CNS_CTRL, 0);
 
-	memcpy(&data, n->data.vaddr, sizeof(data));
+	copy_answer(n, &data, sizeof(data));
 	ret = ret ? ret : pdmai_nvme_parse_ctrl(&data, &n->info);
 	ret = ret ? ret : ask_queues(n);
 	return ret ? ret : list_namespaces(n);

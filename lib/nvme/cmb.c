@@ -110,6 +110,16 @@ int pdmai_nvme_cmb_start(struct pdmai_nvme *n)
 	return ret;
 }
 
+int pdmai_nvme_cmb_need(const struct pdmai_nvme *n, uint32_t flags)
+{
+	if ((n->info.cmb.flags & flags) == flags && n->info.cmb.len)
+		return 0;
+	return pdmai_fail(EOPNOTSUPP,
+			  "%s has no IOMMU, and no CMB that takes queues, lists and data "
+			  "(CMBSZ 0x%x)",
+			  n->dev->bdf.text, n->info.cmb.flags);
+}
+
 int pdmai_nvme_cmb_alloc(struct pdmai_nvme *n, uint64_t len, uint64_t *ret_off)
 {
 	uint64_t pages;

@@ -16,7 +16,7 @@ static void put(struct pdma_nvme *nvme)
 
 static int open_locked(struct pdma_nvme *nvme, const struct pdmai_bdf *bdf)
 {
-	int ret = pdmai_device_get(nvme->ctx, bdf, false, &nvme->device);
+	int ret = pdmai_device_get(nvme->ctx, bdf, true, &nvme->device);
 
 	if (ret)
 		return ret;
@@ -173,7 +173,7 @@ static int make_backing(struct pdma_nvme *nvme, uint64_t off, uint64_t len,
 	if (ret)
 		return ret;
 	ret = pdmai_bar_init(b, nvme->device, (int)cmb->bar);
-	ret = ret ? ret : pdmai_device_get(nvme->ctx, &nvme->device->dev->bdf, false, &d);
+	ret = ret ? ret : pdmai_device_get(nvme->ctx, &nvme->device->dev->bdf, true, &d);
 	if (ret) {
 		free(b);
 		return ret;

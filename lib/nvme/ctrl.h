@@ -8,9 +8,9 @@
 #ifndef PEERDMA_LIB_NVME_CTRL_H
 #define PEERDMA_LIB_NVME_CTRL_H
 
-#include "lib/dev/peer.h"
 #include "lib/nvme/nvme.h"
 #include "lib/region/device.h"
+#include "lib/region/reach.h"
 #include "peerdma/nvme.h"
 
 struct pdma_mr;
@@ -25,8 +25,7 @@ struct pdma_nvme {
 /* A piece of a region as commands address it. */
 struct pdmai_nvme_spot {
 	struct pdmai_nvme_seg seg;
-	struct pdmai_peer peer; /* the window, if it took one */
-	uint64_t iova, iova_len;
+	struct pdmai_reach reach; /* if it is not the controller's own */
 };
 
 struct pdma_nvme_mem {

@@ -36,7 +36,7 @@ static int part_of_bar(struct pdma_nvme *nvme, unsigned bar, uint64_t off, uint6
 	if (ret)
 		return ret;
 	ret = pdmai_bar_init(b, nvme->device, (int)bar);
-	ret = ret ? ret : pdmai_device_get(nvme->ctx, &nvme->device->dev->bdf, false, &d);
+	ret = ret ? ret : pdmai_device_get(nvme->ctx, &nvme->device->dev->bdf, true, &d);
 	if (ret) {
 		free(b);
 		return ret;

@@ -2,14 +2,9 @@
 /* Regions as memory of commands. */
 #include <errno.h>
 #include <stdlib.h>
-#include <unistd.h>
+#include <string.h>
 
 #include "lib/nvme/ctrl.h"
-
-static uint64_t page_mask(void)
-{
-	return (uint64_t)sysconf(_SC_PAGESIZE) - 1;
-}
 
 static int place_own(struct pdma_nvme_mem *mem, const struct pdmai_piece *p,
 		     struct pdmai_nvme_spot *spot)
@@ -29,57 +24,20 @@ static int place_own(struct pdma_nvme_mem *mem, const struct pdmai_piece *p,
 	return 0;
 }
 
-/* A window to another function's BAR, whole pages around the piece. */
-static int place_peer(struct pdma_nvme_mem *mem, const struct pdmai_piece *p,
-		      struct pdmai_nvme_spot *spot)
-{
-	uint64_t off = p->backing->dev_off + p->off, first = off & ~page_mask();
-	uint64_t len = (off + p->len - first + page_mask()) & ~page_mask();
-	int ret = pdmai_peer_map(mem->nvme->ctx->sysfs, mem->nvme->device->dev,
-				 p->backing->device->dev, (unsigned)p->backing->bar, first, len,
-				 &spot->peer);
-
-	if (ret)
-		return ret;
-	spot->seg = (struct pdmai_nvme_seg){ spot->peer.addr + (off - first), p->len };
-	mem->open |= !spot->peer.mapped;
-	return 0;
-}
-
-static int place_host(struct pdma_nvme_mem *mem, const struct pdmai_piece *p, char *vaddr,
-		      struct pdmai_nvme_spot *spot)
-{
-	uintptr_t first = (uintptr_t)vaddr & ~page_mask();
-	uint64_t len = ((uintptr_t)vaddr + p->len - first + page_mask()) & ~page_mask();
-	int ret = pdmai_dev_dma_map(mem->nvme->device->dev, (void *)first, len, PDMAI_DMA_BOTH,
-				    &spot->iova);
-
-	if (ret)
-		return ret;
-	spot->iova_len = len;
-	spot->seg = (struct pdmai_nvme_seg){ spot->iova + ((uintptr_t)vaddr - first), p->len };
-	return 0;
-}
-
 static int place(struct pdma_nvme_mem *mem, unsigned i, char *vaddr)
 {
 	const struct pdmai_piece *p = &mem->region->pieces[i];
+	struct pdmai_nvme_spot *spot = &mem->spots[i];
+	int ret;
 
 	if (p->backing->device == mem->nvme->device)
-		return place_own(mem, p, &mem->spots[i]);
-	if (p->backing->device)
-		return place_peer(mem, p, &mem->spots[i]);
-	if (vaddr)
-		return place_host(mem, p, vaddr, &mem->spots[i]);
-	return pdmai_fail(EOPNOTSUPP, "%s is out of the controller's reach", mem->region->uri);
-}
-
-static bool needs_pointer(const struct pdma_region *r)
-{
-	for (unsigned i = 0; i < r->n_pieces; i++)
-		if (!r->pieces[i].backing->device)
-			return r->flags & PDMA_REGION_MAP && !(r->flags & PDMA_REGION_FILE);
-	return false;
+		return place_own(mem, p, spot);
+	ret = pdmai_reach_make(mem->nvme->device->dev, p, vaddr, &spot->reach);
+	if (ret)
+		return ret;
+	spot->seg = (struct pdmai_nvme_seg){ spot->reach.addr, p->len };
+	mem->open |= spot->reach.mapping != PDMA_MAP_IOVA;
+	return 0;
 }
 
 static int place_all(struct pdma_nvme_mem *mem)
@@ -89,7 +47,7 @@ static int place_all(struct pdma_nvme_mem *mem)
 	uint64_t at = 0;
 	int ret = 0;
 
-	if (needs_pointer(r)) {
+	if (pdmai_reach_by_pointer(r)) {
 		ret = pdma_region_map(r, &vaddr);
 		mem->mapped = !ret;
 	}
@@ -102,14 +60,8 @@ static int place_all(struct pdma_nvme_mem *mem)
 
 static void displace(struct pdma_nvme_mem *mem)
 {
-	for (unsigned i = 0; i < mem->n_spots; i++) {
-		struct pdmai_nvme_spot *s = &mem->spots[i];
-
-		pdmai_peer_unmap(&s->peer);
-		if (s->iova_len)
-			pdmai_dev_dma_unmap(mem->nvme->device->dev, s->iova, s->iova_len);
-		s->iova_len = 0;
-	}
+	for (unsigned i = 0; i < mem->n_spots; i++)
+		pdmai_reach_end(&mem->spots[i].reach);
 }
 
 /* Nothing the controller does to it lands any more when this returns. */
@@ -194,6 +146,15 @@ int pdma_nvme_unmap(struct pdma_nvme_mem *mem)
 	free_mem(mem);
 	pdmai_ctx_unlock(ctx);
 	return 0;
+}
+
+int pdma_nvme_mem_info(const struct pdma_nvme_mem *mem, struct pdma_nvme_mem_info *ret_info)
+{
+	const struct pdmai_nvme_spot *s = &mem->spots[0];
+	struct pdma_nvme_mem_info info = { .mapping = s->reach.mapping, .addr = s->seg.addr };
+
+	memcpy(info.detour, s->reach.detour, sizeof(info.detour));
+	return pdmai_info_copy(ret_info, &info, sizeof(info));
 }
 
 int pdmai_nvme_mem_cut(const struct pdma_nvme_mem *mem, uint64_t off, uint64_t len,

@@ -127,12 +127,33 @@ static int enable(struct pdmai_nvme *n)
 	return wait_status(n, NVME_CSTS_RDY, NVME_CSTS_RDY, "become ready");
 }
 
+/* After the CMB was found: the queue may lie there. */
+static int alloc_admin(struct pdmai_nvme *n)
+{
+	int ret = 0;
+
+	if (n->data.len)
+		return 0;
+	if (!n->dev->ops->dma_map)
+		ret = pdmai_nvme_cmb_need(n, PDMAI_NVME_CMB_ALL);
+	n->admin.nvme = n;
+	n->admin.entries = ADMIN_ENTRIES;
+	ret = ret ? ret :
+		    pdmai_nvme_ring_alloc(n, PDMAI_NVME_IN_HOST,
+					  ADMIN_ENTRIES * sizeof(struct nvme_sqe), &n->admin.sq);
+	ret = ret ? ret :
+		    pdmai_nvme_ring_alloc(n, PDMAI_NVME_IN_HOST,
+					  ADMIN_ENTRIES * sizeof(struct nvme_cqe), &n->admin.cq);
+	return ret ? ret : pdmai_nvme_ring_alloc(n, PDMAI_NVME_IN_HOST, PDMAI_NVME_PAGE, &n->data);
+}
+
 static int start(struct pdmai_nvme *n)
 {
 	int ret = read_cap(n);
 
 	ret = ret ? ret : disable(n);
 	ret = ret ? ret : pdmai_nvme_cmb_start(n);
+	ret = ret ? ret : alloc_admin(n);
 	ret = ret ? ret : enable(n);
 	ret = ret ? ret : pdmai_nvme_discover(n);
 	if (ret && n->running) {
@@ -143,25 +164,11 @@ static int start(struct pdmai_nvme *n)
 	return ret;
 }
 
-static int alloc_admin(struct pdmai_nvme *n)
-{
-	int ret;
-
-	n->admin.nvme = n;
-	n->admin.entries = ADMIN_ENTRIES;
-	ret = pdmai_nvme_ring_alloc(n, PDMAI_NVME_IN_HOST, ADMIN_ENTRIES * sizeof(struct nvme_sqe),
-				    &n->admin.sq);
-	ret = ret ? ret :
-		    pdmai_nvme_ring_alloc(n, PDMAI_NVME_IN_HOST,
-					  ADMIN_ENTRIES * sizeof(struct nvme_cqe), &n->admin.cq);
-	return ret ? ret : pdmai_dma_alloc(n->dev, PDMAI_NVME_PAGE, &n->data);
-}
-
 static void free_all(struct pdmai_nvme *n)
 {
 	pdmai_nvme_ring_free(n, &n->admin.sq);
 	pdmai_nvme_ring_free(n, &n->admin.cq);
-	pdmai_dma_free(&n->data);
+	pdmai_nvme_ring_free(n, &n->data);
 	pdmai_ranges_clear(&n->cmb_free);
 	free(n);
 }
@@ -179,7 +186,6 @@ int pdmai_nvme_open(struct pdmai_dev *dev, struct pdmai_nvme **ret_nvme)
 	if (!ret && dev->bars[0].len < NVME_REGS_END)
 		ret = pdmai_fail(ENODEV, "%s: BAR 0 is too small for an NVMe controller",
 				 dev->bdf.text);
-	ret = ret ? ret : alloc_admin(n);
 	ret = ret ? ret : start(n);
 	if (ret) {
 		free_all(n);

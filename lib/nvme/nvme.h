@@ -37,6 +37,7 @@ struct pdmai_nvme_ns {
 #define PDMAI_NVME_CMB_CQS   2u
 #define PDMAI_NVME_CMB_LISTS 4u
 #define PDMAI_NVME_CMB_DATA  0x18u /* RDS and WDS */
+#define PDMAI_NVME_CMB_ALL   0x1fu
 
 /* The controller memory buffer; len 0: there is none. */
 struct pdmai_nvme_cmb {
@@ -65,10 +66,12 @@ struct pdmai_nvme_info {
 
 /*
  * Take over the controller behind dev, whose memory decode and bus mastering are on: stop it, set
- * its CMB up, start it, ask what it is and has. dev stays the caller's and must outlive it.
+ * its CMB up, start it, ask what it is and has. dev stays the caller's and must outlive it. Where
+ * dev maps no host memory (there is no IOMMU), queues, lists and answers lie in the CMB.
  * Return: 0; -ENODEV: no NVMe controller, or it does not answer; -EIO: it reports a fatal status
  * (CSTS.CFS); -ETIMEDOUT: not ready within CAP.TO; -EPROTO: an answer that makes no sense;
- * -EOPNOTSUPP: no NVM command set, or pages above 4 KiB; -ENOMEM; or of mapping.
+ * -EOPNOTSUPP: no NVM command set, pages above 4 KiB, or neither an IOMMU nor a CMB that takes all;
+ * -ENOSPC: nor one that is long enough; -ENOMEM; or of mapping.
  */
 int pdmai_nvme_open(struct pdmai_dev *dev, struct pdmai_nvme **ret_nvme);
 

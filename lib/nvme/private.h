@@ -9,7 +9,7 @@
 /* No admin command takes this long, even on a busy emulated machine. */
 #define ADMIN_NS (30ll * 1000 * 1000 * 1000)
 
-/* Memory of a queue, seen from both sides. */
+/* Memory of a queue, of lists or for answers, seen from both sides. */
 struct pdmai_nvme_ring {
 	volatile char *mem;
 	uint64_t addr;		   /* in commands */
@@ -28,7 +28,7 @@ struct pdmai_nvme_queue {
 	unsigned qid, entries;
 	bool foreign;
 	struct pdmai_nvme_ring sq, cq;
-	struct pdmai_dma_mem lists;    /* a page for each slot */
+	struct pdmai_nvme_ring lists;  /* a page for each slot */
 	struct pdmai_nvme_slot *slots; /* entries - 1: as many as fit into the queue */
 	unsigned tail, sq_head, cq_head, phase, pending, next_slot;
 	uint32_t generation;
@@ -41,8 +41,8 @@ struct pdmai_nvme {
 	uint32_t generation; /* of starts and stops */
 	bool running;
 	struct pdmai_nvme_queue admin;
-	struct pdmai_dma_mem data; /* a page for answers */
-	char *cmb;		   /* mapped, or NULL */
+	struct pdmai_nvme_ring data; /* a page for answers */
+	char *cmb;		     /* mapped, or NULL */
 	struct pdmai_ranges cmb_free;
 	struct pdmai_nvme_queue *queues[PDMAI_NVME_QUEUES_MAX + 1]; /* by number */
 };
@@ -64,7 +64,13 @@ int pdmai_nvme_discover(struct pdmai_nvme *n);
 /* cmb.c: find it and have the controller accept addresses in it. None is no error. */
 int pdmai_nvme_cmb_start(struct pdmai_nvme *n);
 
-/* ring.c */
+/* cmb.c: where it takes all of them; else -EOPNOTSUPP. */
+int pdmai_nvme_cmb_need(const struct pdmai_nvme *n, uint32_t flags);
+
+/*
+ * ring.c. Without an IOMMU no memory of the host has an address for the controller: then all is in
+ * the CMB, whatever place says.
+ */
 int pdmai_nvme_ring_alloc(struct pdmai_nvme *n, enum pdmai_nvme_place place, uint64_t len,
 			  struct pdmai_nvme_ring *ring);
 void pdmai_nvme_ring_free(struct pdmai_nvme *n, struct pdmai_nvme_ring *ring);

@@ -61,14 +61,15 @@ static int alloc_queue(struct pdmai_nvme_queue *q, const struct pdmai_nvme_queue
 	q->slots = calloc(c->entries - 1, sizeof(*q->slots));
 	if (!q->slots)
 		return pdmai_fail(ENOMEM, "no memory for a queue");
-	return pdmai_dma_alloc(n->dev, (uint64_t)(c->entries - 1) * PDMAI_NVME_PAGE, &q->lists);
+	return pdmai_nvme_ring_alloc(n, PDMAI_NVME_IN_HOST,
+				     (uint64_t)(c->entries - 1) * PDMAI_NVME_PAGE, &q->lists);
 }
 
 static void free_queue(struct pdmai_nvme_queue *q)
 {
 	pdmai_nvme_ring_free(q->nvme, &q->sq);
 	pdmai_nvme_ring_free(q->nvme, &q->cq);
-	pdmai_dma_free(&q->lists);
+	pdmai_nvme_ring_free(q->nvme, &q->lists);
 	free(q->slots);
 	free(q);
 }
@@ -208,8 +209,8 @@ int pdmai_nvme_submit(struct pdmai_nvme_queue *q, const struct pdmai_nvme_cmd *c
 		return ret;
 	ret = pdmai_nvme_encode(
 		cmd, (uint16_t)slot,
-		(uint64_t *)((char *)q->lists.vaddr + (size_t)slot * PDMAI_NVME_PAGE),
-		q->lists.iova + (uint64_t)slot * PDMAI_NVME_PAGE, &sqe);
+		(volatile uint64_t *)(q->lists.mem + (size_t)slot * PDMAI_NVME_PAGE),
+		q->lists.addr + (uint64_t)slot * PDMAI_NVME_PAGE, &sqe);
 	if (ret)
 		return ret;
 	q->slots[slot] = (struct pdmai_nvme_slot){ cmd->cookie, true };

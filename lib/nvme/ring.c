@@ -16,6 +16,8 @@ int pdmai_nvme_ring_alloc(struct pdmai_nvme *n, enum pdmai_nvme_place place, uin
 	struct pdmai_nvme_ring r = { 0 };
 	int ret;
 
+	if (!n->dev->ops->dma_map)
+		place = PDMAI_NVME_IN_CMB;
 	r.len = (len + PDMAI_NVME_PAGE - 1) & ~(uint64_t)(PDMAI_NVME_PAGE - 1);
 	if (place == PDMAI_NVME_IN_CMB) {
 		ret = pdmai_nvme_cmb_alloc(n, r.len, &r.cmb_off);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "lib/dev/barrier.h"
 #include "lib/region/map.h"
 
 /* Mapped at once when nobody has mapped the region; also how long a revoke waits at most. */
@@ -44,6 +45,16 @@ void pdmai_copy_to_device(volatile void *to, const void *from, uint64_t len)
 		*dst++ = *src++;
 }
 
+/*
+ * Writes of the processor are posted: another device that is told to write or read there next could
+ * overtake them. A read is answered behind them.
+ */
+static void settle(const volatile char *last)
+{
+	pdmai_wmb_before_doorbell();
+	(void)*last;
+}
+
 static void move(const struct pdmai_backing *b, void *mem, void *buf, uint64_t len, bool write)
 {
 	if (!b->slow)
@@ -52,6 +63,8 @@ static void move(const struct pdmai_backing *b, void *mem, void *buf, uint64_t l
 		pdmai_copy_to_device(mem, buf, len);
 	else
 		pdmai_copy_from_device(buf, mem, len);
+	if (b->slow && write && len)
+		settle((const char *)mem + (len - 1));
 }
 
 /*

@@ -3,7 +3,7 @@
  * dm:DEVICE:LEN - memory of an RDMA NIC, allocated through a verbs context of the region's own. PDs
  * of that context register it natively; as a dma-buf it goes where libibverbs and the kernel export
  * it. Where the driver's library says where it has mapped the memory for the CPU (mlx5), that
- * mapping can be given to an IOMMU.
+ * mapping can be given to an IOMMU, and the kernel module peerdma tells where on the bus it is.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/module/module.h"
 #include "lib/region/kinds.h"
 #include "lib/sysfs/attr.h"
 
@@ -173,6 +174,10 @@ static int io_dm(struct pdmai_backing *b, uint64_t off, void *buf, uint64_t len,
 	if (!err && write) {
 		memcpy(words + (off - first), buf, len);
 		err = ibv_memcpy_to_dm(dm->dm, first, words, end - first);
+		/* Its writes are posted: whatever another device does there comes behind a read. */
+		err = err ? err :
+			    ibv_memcpy_from_dm(words, dm->dm, first,
+					       end - first < 4 ? end - first : 4);
 	} else if (!err) {
 		memcpy(buf, words + (off - first), len);
 	}
@@ -183,6 +188,17 @@ static int io_dm(struct pdmai_backing *b, uint64_t off, void *buf, uint64_t len,
 static void *base_dm(struct pdmai_backing *b)
 {
 	return ((struct dm *)b->priv)->mapping;
+}
+
+static int where_dm(struct pdmai_backing *b, uint64_t off, uint64_t len, uint64_t *ret_bus_addr)
+{
+	struct dm *dm = b->priv;
+	struct pdmai_bdf owner;
+	int ret = pdmai_bdf_parse(b->bdf, &owner);
+
+	if (ret || !dm->mapping)
+		return pdmai_fail(EOPNOTSUPP, "the driver of this NIC does not map its memory");
+	return pdmai_module_where(b->ctx, &owner, (char *)dm->mapping + off, len, ret_bus_addr);
 }
 
 static struct ibv_context *verbs_dm(struct pdmai_backing *b)
@@ -209,6 +225,7 @@ const struct pdmai_kind_ops pdmai_kind_dm = {
 	.base = base_dm,
 	.dmabuf = dmabuf_dm,
 	.io = io_dm,
+	.where = where_dm,
 	.verbs = verbs_dm,
 	.reg = reg_dm,
 };

@@ -74,6 +74,12 @@ struct pdmai_kind_ops {
 	int (*reg)(struct pdmai_backing *b, uint64_t off, uint64_t len, struct ibv_pd *pd,
 		   int access, struct ibv_mr **ret_mr);
 	/*
+	 * Where on the bus a range is that is reached through base; only if it is memory of the
+	 * function b->bdf. Not for ever: at least as long as the backing is open and its driver
+	 * lets it.
+	 */
+	int (*where)(struct pdmai_backing *b, uint64_t off, uint64_t len, uint64_t *ret_bus_addr);
+	/*
 	 * rdma: make a connection that broke anew, without the lock, which may take long; and the
 	 * connection, with it. Return: -ENOTCONN: it broke.
 	 */

@@ -4,10 +4,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "lib/dev/peer.h"
 #include "lib/region/device.h"
+#include "lib/region/reach.h"
 #include "lib/transfer/transfer.h"
 #include "util/clock.h"
 
@@ -16,8 +15,7 @@
 /* A piece of a region as the engine addresses it. */
 struct place {
 	struct pdmai_accel_mem mem;
-	struct pdmai_peer peer; /* the window, if it took one */
-	uint64_t iova, iova_len;
+	struct pdmai_reach reach; /* if it is not the engine's own memory */
 };
 
 struct side {
@@ -34,11 +32,6 @@ struct accel {
 	struct side dst, src;
 };
 
-static uint64_t page_mask(void)
-{
-	return (uint64_t)sysconf(_SC_PAGESIZE) - 1;
-}
-
 static struct pdmai_device *driven(const struct pdma_region *r)
 {
 	for (unsigned i = 0; i < r->n_pieces; i++) {
@@ -50,67 +43,22 @@ static struct pdmai_device *driven(const struct pdma_region *r)
 	return NULL;
 }
 
-/* A window to another function's BAR, whole pages around the piece. */
-static int place_peer(struct accel *a, const struct pdmai_piece *p, struct place *place)
-{
-	uint64_t off = p->backing->dev_off + p->off, first = off & ~page_mask();
-	uint64_t len = (off + p->len - first + page_mask()) & ~page_mask();
-	int ret;
-
-	ret = pdmai_peer_map(p->backing->ctx->sysfs, a->device->dev, p->backing->device->dev,
-			     (unsigned)p->backing->bar, first, len, &place->peer);
-	if (ret)
-		return ret;
-	place->mem = (struct pdmai_accel_mem){ ACCEL_SPACE_BUS, place->peer.addr + (off - first),
-					       p->len };
-	return 0;
-}
-
-static int place_host(struct accel *a, const struct pdmai_piece *p, char *vaddr,
-		      struct place *place)
-{
-	uintptr_t first = (uintptr_t)vaddr & ~page_mask();
-	uint64_t len = ((uintptr_t)vaddr + p->len - first + page_mask()) & ~page_mask();
-	int ret;
-
-	ret = pdmai_dev_dma_map(a->device->dev, (void *)first, len, PDMAI_DMA_BOTH, &place->iova);
-	if (ret)
-		return ret;
-	place->iova_len = len;
-	place->mem = (struct pdmai_accel_mem){ ACCEL_SPACE_BUS,
-					       place->iova + ((uintptr_t)vaddr - first), p->len };
-	return 0;
-}
-
 static int place_one(struct accel *a, struct side *s, unsigned i, char *vaddr)
 {
 	const struct pdmai_piece *p = &s->region->pieces[i];
 	struct pdmai_backing *b = p->backing;
+	struct place *place = &s->places[i];
+	int ret;
 
 	if (b->device == a->device && b->bar == ACCEL_BAR_VRAM) {
-		s->places[i].mem =
+		place->mem =
 			(struct pdmai_accel_mem){ ACCEL_SPACE_LOCAL, b->dev_off + p->off, p->len };
 		return 0;
 	}
-	if (b->device)
-		return place_peer(a, p, &s->places[i]);
-	if (vaddr)
-		return place_host(a, p, vaddr, &s->places[i]);
-	return pdmai_fail(EOPNOTSUPP, "%s is out of the accelerator's reach", s->region->uri);
-}
-
-/*
- * Host memory, and device memory that only its own driver maps, if the IOMMU takes such a mapping:
- * memory of a NIC it does, pages that a driver gives to peers it does not.
- */
-static bool by_pointer(const struct pdma_region *r)
-{
-	if (r->flags & PDMA_REGION_FILE || !(r->flags & PDMA_REGION_MAP))
-		return false;
-	for (unsigned i = 0; i < r->n_pieces; i++)
-		if (!r->pieces[i].backing->device)
-			return true;
-	return false;
+	ret = pdmai_reach_make(a->device->dev, p, vaddr, &place->reach);
+	if (!ret)
+		place->mem = (struct pdmai_accel_mem){ ACCEL_SPACE_BUS, place->reach.addr, p->len };
+	return ret;
 }
 
 static int place_all(struct accel *a, struct side *s)
@@ -122,7 +70,7 @@ static int place_all(struct accel *a, struct side *s)
 	s->places = calloc(s->region->n_pieces, sizeof(*s->places));
 	if (!s->places)
 		return pdmai_fail(ENOMEM, "no memory for a transfer");
-	if (by_pointer(s->region)) {
+	if (pdmai_reach_by_pointer(s->region)) {
 		ret = pdma_region_map(s->region, &vaddr);
 		s->mapped = !ret;
 	}
@@ -133,14 +81,10 @@ static int place_all(struct accel *a, struct side *s)
 	return ret;
 }
 
-static void free_places(struct accel *a, struct side *s)
+static void free_places(struct side *s)
 {
-	for (unsigned i = 0; s->places && i < s->region->n_pieces; i++) {
-		pdmai_peer_unmap(&s->places[i].peer);
-		if (s->places[i].iova_len)
-			pdmai_dev_dma_unmap(a->device->dev, s->places[i].iova,
-					    s->places[i].iova_len);
-	}
+	for (unsigned i = 0; s->places && i < s->region->n_pieces; i++)
+		pdmai_reach_end(&s->places[i].reach);
 	free(s->places);
 	if (s->mapped)
 		pdma_region_unmap(s->region);
@@ -151,8 +95,8 @@ static void free_accel(struct accel *a)
 {
 	if (a->ring)
 		pdmai_device_ring_destroy(a->device, a->ring, a->ring_idx);
-	free_places(a, &a->dst);
-	free_places(a, &a->src);
+	free_places(&a->dst);
+	free_places(&a->src);
 	free(a);
 }
 
@@ -180,6 +124,18 @@ static int set_up(struct pdma_transfer *t, struct accel *a)
 	return ret ? ret : pdmai_device_ring_create(a->device, RING_LOG2, &a->ring, &a->ring_idx);
 }
 
+/* How the end that is not the engine's own is reached, for the result. */
+static void tell_mapping(struct pdma_transfer *t, const struct accel *a)
+{
+	const struct pdmai_reach *reach = &a->dst.places[0].reach;
+
+	if (reach->mapping == PDMA_MAP_NONE)
+		reach = &a->src.places[0].reach;
+	t->mapping = reach->mapping;
+	t->addr = reach->addr;
+	memcpy(t->detour, reach->detour, sizeof(t->detour));
+}
+
 static int open_accel(struct pdma_transfer *t)
 {
 	struct accel *a = calloc(1, sizeof(*a));
@@ -195,6 +151,7 @@ static int open_accel(struct pdma_transfer *t)
 	if (ret)
 		return ret;
 	t->priv = a;
+	tell_mapping(t, a);
 	snprintf(t->device, sizeof(t->device), "%s", a->device->dev->bdf.text);
 	snprintf(t->why, sizeof(t->why), "the accelerator at the %s end copies by itself",
 		 a->device == driven(t->src.region) ? "source" : "destination");

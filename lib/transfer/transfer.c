@@ -335,6 +335,9 @@ int pdma_transfer_get_result(const struct pdma_transfer *t, struct pdma_copy_res
 	memcpy(r.legs, t->legs, sizeof(r.legs));
 	memcpy(r.device, t->device, sizeof(r.device));
 	memcpy(r.why, t->why, sizeof(r.why));
+	r.mapping = t->mapping;
+	r.addr = t->addr;
+	memcpy(r.detour, t->detour, sizeof(r.detour));
 	r.n_refused = t->n_refused;
 	memcpy(r.refused, t->refused, sizeof(r.refused));
 	r.done = t->done;

@@ -75,6 +75,9 @@ struct pdma_transfer {
 	char device[32];
 	char why[160];
 	enum pdma_engine legs[2];
+	enum pdma_mapping mapping;
+	uint64_t addr;
+	char detour[PDMA_DETOUR_LEN];
 	unsigned n_refused;
 	struct pdma_engine_refused refused[PDMA_ENGINES];
 };

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """peerdma check --measure on every ordered pair of NIC, two accelerators and disk: predicted, asked
-from the kernel and measured are the same, or nothing can measure the pair and the reason is given.
+from the kernel and measured are the same.
 
-Who has which device decides what can be tried, so there are steps. A pair counts as measured when
-one step has measured it; a step that cannot must say why, in the words that stand here.
+Who has which device decides what can be tried, so there are steps. A step that cannot measure a
+pair must say why, in the words that stand here; in the end each pair must have been measured by one
+step at least, which in the topology that refuses means: tried, and refused.
 """
 
 import fcntl
@@ -14,11 +15,12 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 BUILD = os.environ["PEERDMA_BUILD"]
 CONTROL = "/dev/peerdma-control"
-DISK = "/dev/nvme0n1"
 LOCK = "/run/peerdma-control.lock"
 TOPOLOGY = os.environ["PEERDMA_TOPOLOGY"]
 IOMMU = os.environ["PEERDMA_IOMMU"] == "1"
@@ -33,6 +35,10 @@ PEERS = ("peer_switch", "peer_bridge", "peer_qemu")
 # Where the fabric counts what moved by a way that the prediction names. A mapping made by the
 # IOMMU goes up to the host bridge in any case.
 ROUTE = "peer_switch" if TOPOLOGY.startswith("switch") else "peer_bridge"
+
+# Who makes the mapping and so can tell the address: the accelerator's driver, and the drive's if
+# it is this program.
+BUS = ("bus address", "through host bridge")
 
 # What is planted where the disk reaches a peer, and what that is called.
 FAULTS = (
@@ -55,11 +61,8 @@ def reason(pair: Pair) -> str | None:
     if initiator in ACCELERATORS and target == "disk0":
         return drive_is_the_kernels()
     if (initiator, target) == ("disk0", "nic0"):
-        return "does not take the mapping of {nic0} (Bad address): it has no pages, and its driver"
-    if IOMMU:
-        return None
-    if initiator in ACCELERATORS and target == "nic0":
-        return "; only an IOMMU could be given the mapping its driver makes"
+        refusal = "does not take the mapping of {nic0} (Bad address): it has no pages"
+        return refusal + drive_is_the_kernels()
     return None
 
 
@@ -160,6 +163,25 @@ def drive_to_programs() -> None:
         unbind("disk0")
 
 
+def resource(name: str) -> list[range]:
+    """Where its BARs are."""
+    text = (PCI / "devices" / SLOT[name] / "resource").read_text(encoding="ascii")
+    lines = [[int(word, 16) for word in line.split()] for line in text.splitlines()[:6]]
+    return [range(first, last + 1) for first, last, _ in lines if last]
+
+
+def compare_used(pair: Pair, found: Found) -> None:
+    """By the mapping that was predicted, and an address that fits it."""
+    if pair[0] == "nic0" or "/dev/nvme" in found.how:
+        assert "mapping" not in found.measured, "the kernel has mapped, and tells nobody where"
+        return
+    mapping, address = found.measured["mapping"], int(found.measured["address"], 16)
+    assert mapping == found.predicted["mapping"], found.measured
+    inside = any(address in bar for bar in resource(pair[1]))
+    assert inside == (mapping in BUS), f"{mapping} {address:#x}"
+    assert "detour" not in found.measured, found.measured
+
+
 def compare(pair: Pair, found: Found) -> None:
     """What was measured is right in all it says."""
     want = "no" if REFUSED else "yes"
@@ -173,10 +195,10 @@ def compare(pair: Pair, found: Found) -> None:
         return
     assert found.text == "good", found.measured
     assert found.agrees and not found.status, (found.agrees, found.status)
-    route = "peer_bridge" if pair[1] == "nic0" else ROUTE
     length = found.measured["length"]
-    assert length >= 65536 and found.routes[route] >= 2 * length, (length, found.routes)
-    assert sum(found.routes.values()) == found.routes[route], found.routes
+    assert length >= 65536 and found.routes[ROUTE] >= 2 * length, (length, found.routes)
+    assert sum(found.routes.values()) == found.routes[ROUTE], found.routes
+    compare_used(pair, found)
 
 
 def excuse(pair: Pair, found: Found, why: str) -> None:
@@ -190,16 +212,34 @@ def excuse(pair: Pair, found: Found, why: str) -> None:
     assert found.status in (None, 10, 20) if REFUSED else not found.status, found.status
 
 
+def find_disk() -> Path | None:
+    """Its first namespace, which need not be the first that the kernel has found."""
+    for path in Path("/sys/block").glob("nvme*n*"):
+        is_ours = SLOT["disk0"] in str(path.resolve()) and "c" not in path.name
+        if is_ours and (path / "nsid").read_text(encoding="ascii").strip() == "1":
+            return Path("/dev", path.name)
+    return None
+
+
+def disk() -> Path:
+    """Waits for it: the kernel looks for namespaces after the driver is bound."""
+    end = time.monotonic() + 30
+    while not ((path := find_disk()) and path.is_block_device()):
+        assert time.monotonic() < end, "the disk does not come back"
+        time.sleep(0.01)
+    return path
+
+
 def read_disk(length: int) -> bytes:
-    with open(DISK, "rb", buffering=0) as disk:
-        os.posix_fadvise(disk.fileno(), 0, length, os.POSIX_FADV_DONTNEED)
-        return disk.read(length)
+    with open(disk(), "rb", buffering=0) as file:
+        os.posix_fadvise(file.fileno(), 0, length, os.POSIX_FADV_DONTNEED)
+        return file.read(length)
 
 
 def write_disk(data: bytes) -> None:
-    with open(DISK, "r+b", buffering=0) as disk:
-        assert disk.write(data) == len(data)
-        os.fsync(disk.fileno())
+    with open(disk(), "r+b", buffering=0) as file:
+        assert file.write(data) == len(data)
+        os.fsync(file.fileno())
 
 
 class Before:
@@ -213,24 +253,23 @@ class Before:
         }
         self.disk = read_disk(MIB)
 
-    def restore(self) -> None:
-        for name, driver in self.driver.items():
-            if driver_of(name) == driver:
-                continue
+    def give_back(self, name: str) -> None:
+        driver = self.driver[name]
+        if driver_of(name) != driver:
             unbind(name)
-            text = self.override[name].strip()
-            override = "\n" if text == "(null)" else text
-            write(PCI / "devices" / SLOT[name] / "driver_override", override)
-            if driver:
-                write(PCI / "drivers_probe", SLOT[name])
-                assert driver_of(name) == driver, f"{name}: {driver_of(name)}, not {driver}"
+        text = self.override[name].strip()
+        override = "\n" if text == "(null)" else text
+        write(PCI / "devices" / SLOT[name] / "driver_override", override)
+        if driver and driver_of(name) != driver:
+            write(PCI / "drivers_probe", SLOT[name])
+            assert driver_of(name) == driver, f"{name}: {driver_of(name)}, not {driver}"
+
+    def restore(self) -> None:
+        for name in self.driver:
+            self.give_back(name)
         for module in ("peerdma_vfio", "peerdma"):
             if Path("/sys/module", module).exists():
                 subprocess.run(["rmmod", module], check=True)
-        end = time.monotonic() + 30
-        while not Path(DISK).is_block_device():
-            assert time.monotonic() < end, f"{DISK} does not come back"
-            time.sleep(0.01)
         write_disk(self.disk)
 
 
@@ -240,8 +279,7 @@ class Matrix:
     def __init__(self) -> None:
         self.found: dict[Pair, Found] = {}
         self.wrong: dict[Pair, str] = {}
-        self.faulty: dict[tuple[str, str], str] = {}
-        self.changed: str | None = None
+        self.checks: dict[str, str | None] = {}
 
     def look(self, pair: Pair, reasons: dict[Pair, str]) -> None:
         """Both directions. One with a reason must not be measured, the other must."""
@@ -268,21 +306,29 @@ class Matrix:
         except (AssertionError, KeyError) as error:
             self.wrong.setdefault(pair, f"{type(error).__name__}: {error}")
 
-    def faults(self) -> None:
+    def also(self, name: str, fn: Callable[[], None]) -> None:
+        """A test beside those of the pairs."""
+        try:
+            fn()
+            self.checks[name] = None
+        except (AssertionError, KeyError, OSError, subprocess.SubprocessError) as error:
+            self.checks[name] = f"{type(error).__name__}: {error}"
+
+    def faults(self, target: str, actions: tuple[str, ...]) -> None:
         """What the disk loses on its way is told, with the first bad byte."""
         for point, action, cause in FAULTS:
-            fault = {"device": model("disk0"), "point": point}
-            control("fault", **fault, action=action, count=0)
-            try:
-                found, _ = check(("disk0", "acc0"))
-                assert found.status == 10, found.status
-                assert found.predicted["answer"] == "yes" and not found.agrees, found.final
-                assert found.final["cause"] == cause, found.final
-                assert found.measured["first_bad"] == 0, found.measured
-            except (AssertionError, KeyError, OSError, subprocess.SubprocessError) as error:
-                self.faulty[point, action] = f"{type(error).__name__}: {error}"
-            finally:
-                control("fault", **fault, action="none")
+            if action not in actions:
+                continue
+            self.also(f"disk0 to {target}: {action} {point}",
+                      partial(lose, target, point, action, cause))  # fmt: skip
+
+    def verdict(self, pair: Pair) -> str | None:
+        """What is wrong with a pair after all steps."""
+        if pair in self.wrong:
+            return self.wrong[pair]
+        if pair not in self.found or not self.found[pair].is_measured:
+            return "no step has measured it"
+        return None
 
     def show(self) -> None:
         print(f"# {'pair':14}{'predicted':28}{'the kernel':12}measured")
@@ -293,17 +339,56 @@ class Matrix:
 
     def report(self) -> int:
         self.show()
-        tests = [(" to ".join(pair), self.wrong.get(pair)) for pair in PAIRS]
-        tests.append(("the disk has what it had", self.changed))
-        if not REFUSED:
-            tests += [(f"disk0: {action} {point}", self.faulty.get((point, action)))
-                      for point, action, _ in FAULTS]
+        tests = [(" to ".join(pair), self.verdict(pair)) for pair in PAIRS]
+        tests += self.checks.items()
         print(f"1..{len(tests)}")
         for number, (name, bad) in enumerate(tests, 1):
             print(f"{'not ok' if bad else 'ok'} {number} - {name}")
             if bad:
                 print(f"# {bad}")
         return 1 if any(bad for _, bad in tests) else 0
+
+
+def lose(target: str, point: str, action: str, cause: str) -> None:
+    fault = {"device": model("disk0"), "point": point}
+    control("fault", **fault, action=action, count=0)
+    try:
+        found, _ = check(("disk0", target))
+    finally:
+        control("fault", **fault, action="none")
+    assert found.status == 10, (found.status, found.how)
+    assert found.predicted["answer"] == "yes" and not found.agrees, found.final
+    assert found.final["cause"] == cause, found.final
+    assert found.measured["first_bad"] == 0, found.measured
+
+
+def nobody_tells() -> None:
+    """Without the module peerdma nobody names the address of the NIC's memory: an IOMMU helps."""
+    found, _ = check(("acc0", "nic0"))
+    unloaded = "the kernel module peerdma is not loaded"
+    if not IOMMU:
+        assert unloaded in found.how and "It tells the address" in found.how, found.how
+        excuse_unasked(found)
+        return
+    assert found.text == "good" and found.agrees, found.measured
+    assert found.measured["mapping"] == "IOVA", found.measured
+    below_switch = TOPOLOGY.startswith("switch")
+    assert (unloaded in found.measured.get("detour", "")) == below_switch, found.measured
+    assert found.routes["peer_bridge"] == sum(found.routes.values()) > 0, found.routes
+
+
+def excuse_unasked(found: Found) -> None:
+    assert not found.is_measured and found.how.startswith("cannot be measured: "), found.how
+    assert found.final["answer"] == found.predicted["answer"], found.final
+
+
+def before_the_module(matrix: Matrix) -> None:
+    if IOMMU:
+        bind("acc0", "vfio-pci")
+    else:
+        unbind("acc0")
+    matrix.also("acc0 to nic0 without the module peerdma", nobody_tells)
+    unbind("acc0")
 
 
 def with_bare_accelerators(matrix: Matrix) -> None:
@@ -315,18 +400,58 @@ def with_bare_accelerators(matrix: Matrix) -> None:
         matrix.look((initiator, target), reasons)
 
 
+def drive_is_taken() -> None:
+    """By another program: then it is not measured, and that program loses nothing."""
+    group = (PCI / "devices" / SLOT["disk0"] / "iommu_group").resolve().name
+    fd = os.open(f"/dev/vfio/{group}", os.O_RDWR)
+    try:
+        found, _ = check(("disk0", "nic0"))
+    finally:
+        os.close(fd)
+    excuse_unasked(found)
+    assert "Device or resource busy" in found.how, found.how
+
+
+def drive_reads_nothing() -> None:
+    """It says so of its own medium, which is no fault of the path."""
+    fault = {"device": model("disk0"), "point": "nvme.media.read"}
+    control("fault", **fault, action="error", count=0)
+    try:
+        found, _ = check(("disk0", "nic0"))
+    finally:
+        control("fault", **fault, action="none")
+    excuse_unasked(found)
+    assert SLOT["disk0"] in found.how and "unrecovered read error" in found.how, found.how
+
+
 def with_programs_drive(matrix: Matrix) -> None:
-    """The drive is nobody's any more, so it starts nothing itself and its memory can be opened."""
+    """This program drives it: it takes what the block layer does not, and its memory is open."""
     drive_to_programs()
     for name in ACCELERATORS:
-        reasons = {("disk0", name): "has no namespace under the kernel's nvme driver"}
-        matrix.look((name, "disk0"), reasons)
+        matrix.look((name, "disk0"), {})
+    back = {} if IOMMU else {("nic0", "disk0"): BARE["nic0", "acc0"].replace("acc0", "disk0")}
+    matrix.look(("disk0", "nic0"), back)
+    if not REFUSED:
+        matrix.faults("nic0", ("drop",))
+    matrix.also("disk0 cannot read its medium", drive_reads_nothing)
+    if IOMMU:
+        matrix.also("disk0 is another program's", drive_is_taken)
+        return
+    bind("disk0", "peerdma_vfio")
+    matrix.look(("disk0", "nic0"), {})
 
 
-def look_at_all(matrix: Matrix) -> None:
+def disk_is_unchanged(data: bytes) -> None:
+    got = read_disk(MIB)
+    wrong = [i for i, (one, other) in enumerate(zip(got, data)) if one != other]
+    assert got == data, f"{len(got)} bytes, {len(wrong)} of them wrong, from {wrong[:1]} on"
+
+
+def look_at_all(matrix: Matrix, before: Before) -> None:
     # Zeroes would hide a part of what goes wrong.
     data = os.urandom(MIB)
     write_disk(data)
+    before_the_module(matrix)
     subprocess.run(["insmod", f"{BUILD}/kernel/peerdma.ko"], check=True)
     if not IOMMU:
         for name in ACCELERATORS:
@@ -342,16 +467,16 @@ def look_at_all(matrix: Matrix) -> None:
         ways = (pair, (pair[1], pair[0]))
         matrix.look(pair, {way: why for way in ways if (why := reason(way))})
     if not REFUSED:
-        matrix.faults()
-    if read_disk(MIB) != data:
-        matrix.changed = "its first MiB is not what it was"
+        matrix.faults("acc0", ("drop", "corrupt"))
     with_programs_drive(matrix)
+    before.give_back("disk0")
+    matrix.also("the disk has what it had", partial(disk_is_unchanged, data))
 
 
 def main() -> int:
     matrix, before = Matrix(), Before()
     try:
-        look_at_all(matrix)
+        look_at_all(matrix, before)
     finally:
         before.restore()
     return matrix.report()

@@ -75,8 +75,8 @@ struct peerdma_path {
 /*
  * PEERDMA_IOC_WHERE: where in a BAR of function a mapping of the calling process lies that has page
  * frames and no pages, as drivers map registers and device memory: memory of a NIC, say. It holds
- * at the moment of the request; whoever made the mapping says until when. Addresses that do not lead
- * into a BAR of function are not told.
+ * at the moment of the request; whoever made the mapping says until when. Addresses that do not
+ * lead into a BAR of function are not told.
  *
  * ENODEV    no such function
  * EINVAL    len is 0, or the range passes the end of the address space

@@ -373,6 +373,72 @@ static void unanswered_creations(void **state)
 	}
 }
 
+/* ---- no memory of the host has an address for it ---- */
+
+static const struct pdmai_dev_ops ops_without_iommu = {
+	.name = "fake",
+	.config_read = config,
+	.config_write = config_write,
+	.bar_map = bar_map,
+	.reg_read = reg_read,
+	.reg_write = reg_write,
+};
+
+static bool in_cmb(const struct fake *f, uint64_t addr)
+{
+	return addr - (uintptr_t)f->cmb < CMB_LEN;
+}
+
+static void without_iommu(void **state)
+{
+	struct pdmai_nvme_cmd cmd = { .opc = NVME_FLUSH, .nsid = 1 };
+	struct fake *f = *state;
+	struct pdmai_nvme_done done;
+	struct pdmai_nvme *n;
+
+	f->dev.ops = &ops_without_iommu;
+	n = open_it(f);
+	assert_true(in_cmb(f, f->sq[0]) && in_cmb(f, f->cq[0]));
+	assert_int_equal(pdmai_nvme_find_ns(n, 1)->blocks, 1000);
+	/* More often than there is room, if anything were not given back. */
+	for (int i = 0; i < 300; i++) {
+		struct pdmai_nvme_queue *q = queue_of(n, PDMAI_NVME_IN_HOST);
+
+		assert_true(in_cmb(f, f->sq[1]) && in_cmb(f, f->cq[1]));
+		assert_int_equal(pdmai_nvme_submit(q, &cmd), 0);
+		assert_int_equal(pdmai_nvme_poll(q, &done, 1), 1);
+		pdmai_nvme_queue_destroy(q);
+		assert_int_equal(i % 100 ? 0 : pdmai_nvme_reset(n), 0);
+	}
+	pdmai_nvme_close(n);
+}
+
+static void without_iommu_and_cmb(void **state)
+{
+	struct fake *f = *state;
+	struct pdmai_nvme *n = NULL;
+	const uint32_t units = NVME_CMBSZ_SZ(CMB_LEN >> 12);
+
+	f->dev.ops = &ops_without_iommu;
+	f->regs[NVME_CMBSZ / 4] = 0;
+	assert_int_equal(pdmai_nvme_open(&f->dev, &n), -EOPNOTSUPP);
+	/* One use after the other it is not for. */
+	for (uint32_t bit = 1; bit <= NVME_CMBSZ_ALL; bit <<= 1) {
+		f->regs[NVME_CMBSZ / 4] = (NVME_CMBSZ_ALL & ~bit) | units;
+		assert_int_equal(pdmai_nvme_open(&f->dev, &n), -EOPNOTSUPP);
+	}
+	/* Two pages do not hold two queues and an answer. */
+	f->regs[NVME_CMBSZ / 4] = NVME_CMBSZ_ALL | NVME_CMBSZ_SZ(2);
+	assert_int_equal(pdmai_nvme_open(&f->dev, &n), -ENOSPC);
+	assert_null(n);
+	f->regs[NVME_CMBSZ / 4] = NVME_CMBSZ_ALL | NVME_CMBSZ_SZ(3);
+	n = open_it(f);
+	assert_int_equal(
+		pdmai_nvme_queue_create(n, &(struct pdmai_nvme_queue_config){ .entries = 4 }, NULL),
+		-ENOSPC);
+	pdmai_nvme_close(n);
+}
+
 static void statuses(void **state)
 {
 	assert_int_equal(pdmai_nvme_status_errno(0), 0);
@@ -421,6 +487,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(bad_completions, setup, teardown),
 		cmocka_unit_test_setup_teardown(full_reset_and_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(unanswered_creations, setup, teardown),
+		cmocka_unit_test_setup_teardown(without_iommu, setup, teardown),
+		cmocka_unit_test_setup_teardown(without_iommu_and_cmb, setup, teardown),
 		cmocka_unit_test(statuses),
 		cmocka_unit_test(prps),
 	};

@@ -16,6 +16,7 @@
 
 #include <cmocka.h>
 
+#include "lib/module/module.h"
 #include "peerdma/peerdma.h"
 #include "tests/unit/lib/fake.h"
 
@@ -408,6 +409,29 @@ static void memory_of_the_caller(void **state)
 	pdma_region_close(r);
 }
 
+/* What a kernel module tells of an address is held against what sysfs shows. */
+static void addresses_in_bars(void **state)
+{
+	const struct pdmai_pci_bar bars[PDMAI_PCI_BARS] = {
+		[0] = { .bus_addr = 0x10000, .len = 0x4000, .is_mem = true },
+		[1] = { .bus_addr = 0xc000, .len = 0x100 },
+		[2] = { .bus_addr = UINT64_MAX - 0xfff, .len = 0x1000, .is_mem = true },
+	};
+
+	assert_int_equal(pdmai_bar_has(bars, 0, 0, 0x10000, 0x4000), 0);
+	assert_int_equal(pdmai_bar_has(bars, 0, 0x3fff, 0x13fff, 1), 0);
+	assert_int_equal(pdmai_bar_has(bars, 2, 0xfff, UINT64_MAX, 1), 0);
+	/* Another offset than the address says, beyond the end, ports, no BAR. */
+	assert_int_equal(pdmai_bar_has(bars, 0, 0x1000, 0x10000, 1), -EPROTO);
+	assert_int_equal(pdmai_bar_has(bars, 0, 0, 0x10000, 0x4001), -EPROTO);
+	assert_int_equal(pdmai_bar_has(bars, 0, 0x4000, 0x14000, 1), -EPROTO);
+	assert_int_equal(pdmai_bar_has(bars, 0, UINT64_MAX, 0xffff, 2), -EPROTO);
+	assert_int_equal(pdmai_bar_has(bars, 2, 0xfff, UINT64_MAX, 2), -EPROTO);
+	assert_int_equal(pdmai_bar_has(bars, 1, 0, 0xc000, 4), -EPROTO);
+	assert_int_equal(pdmai_bar_has(bars, 3, 0, 0, 1), -EPROTO);
+	assert_int_equal(pdmai_bar_has(bars, PDMAI_PCI_BARS, 0, 0, 1), -EPROTO);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -424,6 +448,7 @@ int main(void)
 		cmocka_unit_test(captured_trees_open_nothing),
 		cmocka_unit_test(files),
 		cmocka_unit_test(memory_of_the_caller),
+		cmocka_unit_test(addresses_in_bars),
 	};
 
 	return cmocka_run_group_tests(tests, make_ctx, drop_ctx);
