@@ -26,8 +26,9 @@ int pdmai_module_list(int fd, unsigned long request, uint32_t scope, size_t row_
 /*
  * The address on the bus of device memory of owner that its driver has mapped for this process: all
  * of it in one memory BAR that sysfs shows too. Needs CAP_SYS_ADMIN. It holds as long as the
- * mapping stays what it is. Return: 0; as pdmai_module_open(); -EOPNOTSUPP: the module is too old; -EPROTO:
- * what it tells is no such address; another -errno of the kernel. Source: PEERDMA_IOC_WHERE.
+ * mapping stays what it is.
+ * Return: 0; as pdmai_module_open(); -EOPNOTSUPP: the module is too old; -EPROTO: what it tells is
+ * no such address; another -errno of the kernel. Source: PEERDMA_IOC_WHERE.
  */
 int pdmai_module_where(struct pdma_ctx *ctx, const struct pdmai_bdf *owner, const void *vaddr,
 		       uint64_t len, uint64_t *ret_bus_addr);
