@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/capture.h"
 #include "cli/commands.h"
 #include "cli/json.h"
 #include "cli/topo.h"
@@ -67,10 +68,33 @@ static enum cli_status draw(const struct cli_machine *m, const char *path,
 	return failed ? cli_error(CLI_FAILED, NULL, "cannot write", "%s", path) : CLI_DONE;
 }
 
+static enum cli_status save_file(const struct cli_machine *m, const char *file)
+{
+	char dir[CLI_CAPTURE_PATH], tree[CLI_CAPTURE_PATH + 16];
+	enum cli_status status = cli_capture_begin(dir);
+
+	if (status)
+		return status;
+	snprintf(tree, sizeof(tree), "%s/machine", dir);
+	if (pdma_topo_save(m->ctx, tree))
+		status = cli_error(CLI_FAILED, NULL, pdma_error(), "%s", file);
+	else
+		status = cli_capture_create(file, tree);
+	cli_capture_end(dir);
+	return status;
+}
+
 static enum cli_status save(const struct cli_machine *m, const char *dir)
 {
-	if (pdma_topo_save(m->ctx, dir))
+	enum cli_status status;
+
+	if (cli_capture_is_file_name(dir)) {
+		status = save_file(m, dir);
+		if (status)
+			return status;
+	} else if (pdma_topo_save(m->ctx, dir)) {
 		return cli_error(CLI_FAILED, NULL, pdma_error(), "%s", dir);
+	}
 	printf("%s: %u PCI functions. Look at it with --sysroot %s, here or on another machine.\n",
 	       dir, m->system.functions, dir);
 	return CLI_DONE;
@@ -106,9 +130,10 @@ static const struct cli_option options[] = {
 	{ "dot", 0, "FILE", "write the tree for Graphviz; - for standard output",
 	  CLI_COMPLETE_FILE },
 	{ "save", 0, "DIR",
-	  "capture this machine into a new directory, for --sysroot\n"
+	  "capture this machine into a new directory, or a file\n"
+	  "(.tar.gz, .tar.zst, .tar), for --sysroot\n"
 	  "(run it as root: config space is not for everyone)",
-	  CLI_COMPLETE_DIR },
+	  CLI_COMPLETE_FILE },
 	CLI_OPTION_SYSROOT,
 	CLI_OPTION_END,
 };
@@ -124,7 +149,7 @@ const struct cli_command cli_cmd_topo = {
 	.examples = "peerdma topo\n"
 		    "peerdma topo --matrix\n"
 		    "peerdma topo --svg topology.svg\n"
-		    "peerdma topo --save /tmp/machine && peerdma topo --sysroot /tmp/machine",
+		    "peerdma topo --save machine.tar.gz && peerdma topo --sysroot machine.tar.gz",
 	.options = options,
 	.run = run,
 };

@@ -5,9 +5,10 @@
 #include <stdio.h>
 #include <string.h>
 
-static enum cli_status machine_open(struct cli *cli, struct cli_machine *m)
+#include "cli/capture.h"
+
+static enum cli_status machine_open(struct cli_machine *m, const char *sysroot)
 {
-	const char *sysroot = cli_option(cli, "sysroot");
 	struct pdma_ctx_options options = { .size = sizeof(options), .sysroot = sysroot };
 
 	if (pdma_ctx_create(&options, &m->ctx))
@@ -23,17 +24,35 @@ static enum cli_status machine_open(struct cli *cli, struct cli_machine *m)
 	return CLI_DONE;
 }
 
-enum cli_status cli_machine_run(struct cli *cli, cli_machine_fn fn)
+static enum cli_status run_at(struct cli *cli, cli_machine_fn fn, const char *sysroot)
 {
 	enum cli_status status;
 	struct cli_machine m;
 
-	status = machine_open(cli, &m);
+	status = machine_open(&m, sysroot);
 	if (status)
 		return status;
 	status = fn(cli, &m);
 	pdma_topo_destroy(m.topo);
 	pdma_ctx_destroy(m.ctx);
+	return status;
+}
+
+enum cli_status cli_machine_run(struct cli *cli, cli_machine_fn fn)
+{
+	const char *sysroot = cli_option(cli, "sysroot");
+	char dir[CLI_CAPTURE_PATH], root[CLI_CAPTURE_PATH];
+	enum cli_status status;
+
+	if (!sysroot || !cli_capture_is_file(sysroot))
+		return run_at(cli, fn, sysroot);
+	status = cli_capture_begin(dir);
+	if (status)
+		return status;
+	status = cli_capture_extract(sysroot, dir, root);
+	if (!status)
+		status = run_at(cli, fn, root);
+	cli_capture_end(dir);
 	return status;
 }
 

@@ -7,9 +7,10 @@
 
 #include "cli/cli.h"
 
-#define CLI_OPTION_SYSROOT                                                                        \
-	{                                                                                         \
-		"sysroot", 0, "DIR", "look at a tree that topo --save captured", CLI_COMPLETE_DIR \
+#define CLI_OPTION_SYSROOT                                                         \
+	{                                                                          \
+		"sysroot", 0, "DIR", "look at a directory or file of topo --save", \
+			CLI_COMPLETE_FILE                                          \
 	}
 #define CLI_OPTION_END                                 \
 	{                                              \

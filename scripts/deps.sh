@@ -12,7 +12,7 @@ set -eu
 
 build='build-essential meson ninja-build pkg-config libjson-c-dev libbsd-dev
 	libsmartcols-dev zlib1g-dev libibverbs-dev librdmacm-dev libgnutls28-dev
-	liburing-dev'
+	liburing-dev libarchive-dev'
 test='libcmocka-dev clang libclang-rt-dev clang-format shellcheck codespell pyflakes3 sparse
 	git python3 python3-docutils'
 # mmdebstrap calls mount without depending on it; a small installation may lack it.
