@@ -24,7 +24,7 @@
 /* Far more than the largest machine needs. */
 #define ENTRIES_MAX 200000
 #define FILE_MAX    (1ll << 20)
-#define TOTAL_MAX   (512ll << 20)
+#define TOTAL_MAX   (128ll << 20)
 #define DEPTH_MAX   32
 #define NAME_MAX_   255
 #define BLOCK	    65536
