@@ -53,6 +53,7 @@ enum pdma_cause {
 	PDMA_CAUSE_VIOMMU = 25,	      /* a translating virtual IOMMU */
 	PDMA_CAUSE_NOT_READABLE = 26, /* config space needs root */
 	PDMA_CAUSE_NO_MEMORY = 27,    /* the target has no memory BAR */
+	PDMA_CAUSE_KERNEL_FAULT = 28, /* a fault of this release of the kernel */
 	PDMA_CAUSES
 };
 

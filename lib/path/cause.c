@@ -33,6 +33,7 @@ static const struct {
 	[PDMA_CAUSE_VIOMMU] = { "viommu", "a virtual IOMMU translates" },
 	[PDMA_CAUSE_NOT_READABLE] = { "not-readable", "config space cannot be read" },
 	[PDMA_CAUSE_NO_MEMORY] = { "no-memory", "the target has no memory BAR" },
+	[PDMA_CAUSE_KERNEL_FAULT] = { "kernel-fault", "this release of the kernel has a fault" },
 };
 
 const char *pdma_cause_name(enum pdma_cause cause)

@@ -325,6 +325,73 @@ static void probe_pair_note(struct pdmai_doctor *d)
 		  "software RDMA (rxe, siw) has no dma-buf registration: a NIC is needed");
 }
 
+/* ---- 28 ---- */
+
+/* Seen in 7.2.12 and 7.3.4; later ones were not looked at. */
+#define GAPS_FIRST PDMAI_VERSION(7, 2)
+#define GAPS_LAST  PDMAI_VERSION(7, 3)
+
+/* Its memory has pages, so that a pointer to it can be given to read() and write(). */
+static bool has_pages(const struct pdma_function *f)
+{
+	return f->p2pmem || !strcmp(f->driver, "peerdma_vfio");
+}
+
+/* Return: memory that the drive reaches by bus address, one with pages if there is; PDMAI_NONE. */
+static uint32_t find_below_switch(const struct pdma_topo *t, uint32_t drive)
+{
+	uint32_t found = PDMAI_NONE;
+	struct pdmai_decision d;
+	struct pdmai_pair pair;
+
+	for (uint32_t i = 0; i < t->n; i++) {
+		if (i == drive || !pdmai_is_exporter(&t->nodes[i].f))
+			continue;
+		pdmai_pair_find(t, drive, i, &pair);
+		pdmai_decide(t, &pair, &d);
+		if (d.answer != PDMA_YES || d.mapping != PDMA_MAP_BUS_ADDR)
+			continue;
+		if (has_pages(&t->nodes[i].f))
+			return i;
+		if (found == PDMAI_NONE)
+			found = i;
+	}
+	return found;
+}
+
+static void report_gaps(struct pdmai_doctor *d, uint32_t drive, uint32_t target)
+{
+	const struct pdma_function *from = &d->t->nodes[drive].f, *to = &d->t->nodes[target].f;
+	struct pdma_finding *f = pdmai_finding(d, has_pages(to) ? PDMA_BROKEN : PDMA_NOTE,
+					       PDMA_CAUSE_KERNEL_FAULT, drive);
+
+	PDMAI_SAY(f->what, "requests of %s with several pieces of memory of %s may fail with EIO",
+		  from->bdf, to->bdf);
+	PDMAI_SAY(f->evidence,
+		  "blk_dma_map_iter_start() of Linux %s; a switch joins them, and the IOMMU "
+		  "translates for %s",
+		  version_text(d->t), from->bdf);
+	PDMAI_SAY(f->remedy, "give memory in one piece; where pieces join at page borders, echo 0 "
+			     "> /sys/module/nvme/parameters/sgl_threshold; or iommu=pt");
+}
+
+static void probe_gaps(struct pdmai_doctor *d)
+{
+	if (d->t->rules.version < GAPS_FIRST || d->t->rules.version > GAPS_LAST)
+		return;
+	for (uint32_t i = 0; i < d->t->n; i++) {
+		const struct pdma_function *fn = &d->t->nodes[i].f;
+		uint32_t target;
+
+		if (!pdmai_is_nvme(fn) || strcmp(fn->driver, "nvme") != 0 ||
+		    fn->iommu != PDMA_IOMMU_DMA)
+			continue;
+		target = find_below_switch(d->t, i);
+		if (target != PDMAI_NONE)
+			report_gaps(d, i, target);
+	}
+}
+
 const struct pdmai_probe pdmai_system_probes[] = {
 	{ PDMA_CAUSE_KERNEL_CONFIG, probe_config },
 	{ PDMA_CAUSE_NO_DMABUF, probe_importers },
@@ -335,5 +402,6 @@ const struct pdmai_probe pdmai_system_probes[] = {
 	{ PDMA_CAUSE_MEMLOCK, probe_memlock },
 	{ PDMA_CAUSE_SLOW_REGISTER, probe_huge_pages },
 	{ PDMA_CAUSE_WRITES_ONLY, probe_writes_only },
+	{ PDMA_CAUSE_KERNEL_FAULT, probe_gaps },
 	{ PDMA_CAUSE_NONE, NULL },
 };
