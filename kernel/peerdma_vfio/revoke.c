@@ -6,7 +6,7 @@
  * by transfers under way. So each way to lose the memory comes past here before the core acts.
  */
 #include <linux/delay.h>
-#include <linux/jiffies.h>
+#include <linux/ktime.h>
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/pci.h>
@@ -78,14 +78,14 @@ static bool is_idle(struct pdv_device *d)
 
 int pdv_wait_idle(struct pdv_device *d, bool killable)
 {
-	unsigned long end = jiffies + msecs_to_jiffies(READ_ONCE(revoke_ms));
+	ktime_t end = ktime_add_ms(ktime_get(), READ_ONCE(revoke_ms));
 	unsigned int us = 50;
 
 	/* Nothing in the kernel tells that a page has only one reference left. */
 	while (!is_idle(d)) {
 		if (killable && fatal_signal_pending(current))
 			return -EINTR;
-		if (time_after(jiffies, end))
+		if (ktime_after(ktime_get(), end))
 			return is_idle(d) ? 0 : -ETIMEDOUT;
 		usleep_range(us, 2 * us);
 		us = min(2 * us, 2000u);
