@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -16,6 +17,7 @@
 #include <unistd.h>
 
 #include "lib/sysfs/attr.h"
+#include "lib/vfio/private.h"
 #include "util/clock.h"
 
 #define DRIVER	    "peerdma_vfio"
@@ -23,13 +25,42 @@
 #define REGION_TYPE 0x70646d61u /* typed from the header, not taken from it */
 #define WAIT_NS	    (20ll * 1000 * 1000 * 1000)
 
-static void load(const char *module)
+/* In the order in which they can go. */
+static struct {
+	const char *name;
+	bool was_there;
+} modules[] = { { "peerdma_test", false }, { DRIVER, false }, { "peerdma", false } };
+#define N_MODULES (sizeof(modules) / sizeof(modules[0]))
+
+static bool is_loaded(const char *module)
+{
+	char path[256];
+
+	snprintf(path, sizeof(path), PDMAI_SYSFS "/module/%s", module);
+	return !access(path, F_OK);
+}
+
+/* Tests that load them themselves share the guest. The tests of a program run in children of it. */
+__attribute__((constructor)) static void note_modules(void)
+{
+	for (size_t i = 0; i < N_MODULES; i++)
+		modules[i].was_there = is_loaded(modules[i].name);
+}
+
+__attribute__((destructor)) static void unload_modules(void)
+{
+	for (size_t i = 0; i < N_MODULES; i++)
+		if (!modules[i].was_there && is_loaded(modules[i].name) &&
+		    syscall(SYS_delete_module, modules[i].name, O_NONBLOCK))
+			printf("# module %s stays: %s\n", modules[i].name, strerror(errno));
+}
+
+void kernel_load_one(const char *module)
 {
 	char path[256];
 	int fd;
 
-	snprintf(path, sizeof(path), PDMAI_SYSFS "/module/%s", module);
-	if (!access(path, F_OK))
+	if (is_loaded(module))
 		return;
 	snprintf(path, sizeof(path), "%s/kernel/%s.ko", getenv("PEERDMA_BUILD"), module);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -40,8 +71,8 @@ static void load(const char *module)
 
 void kernel_load(void)
 {
-	load("peerdma");
-	load(DRIVER);
+	kernel_load_one("peerdma");
+	kernel_load_one(DRIVER);
 }
 
 void kernel_revoke_ms(unsigned ms)
@@ -213,6 +244,59 @@ int kernel_command(struct kernel_rig *r, bool mem)
 
 	CHECK_EQ(ioctl(fd, VFIO_DEVICE_GET_REGION_INFO, &info), 0);
 	return pwrite(fd, &cmd, sizeof(cmd), (off_t)info.offset + 4) == sizeof(cmd) ? 0 : -errno;
+}
+
+int kernel_hot_reset(struct kernel_rig *r)
+{
+	/* argsz, flags, count, and the group behind them */
+	uint32_t arg[4] = { sizeof(arg), 0, 1, (uint32_t)r->vfio->groups[0].fd };
+
+	return ioctl(pdmai_vfio_device_fd(r->dev), VFIO_DEVICE_PCI_HOT_RESET, arg) ? -errno : 0;
+}
+
+bool kernel_has_hot_reset(void)
+{
+	return !strncmp(getenv("PEERDMA_TOPOLOGY"), "switch", 6);
+}
+
+static int feature(struct kernel_rig *r, uint32_t number)
+{
+	struct vfio_device_feature f = { .argsz = sizeof(f),
+					 .flags = VFIO_DEVICE_FEATURE_SET | number };
+
+	return ioctl(pdmai_vfio_device_fd(r->dev), VFIO_DEVICE_FEATURE, &f) ? -errno : 0;
+}
+
+int kernel_low_power(struct kernel_rig *r)
+{
+	return feature(r, VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY);
+}
+
+int kernel_low_power_wakeup(struct kernel_rig *r)
+{
+	struct {
+		struct vfio_device_feature feature;
+		struct vfio_device_low_power_entry_with_wakeup entry;
+	} f = { 0 };
+	int ret;
+
+	f.feature.argsz = sizeof(f);
+	f.feature.flags = VFIO_DEVICE_FEATURE_SET | VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY_WITH_WAKEUP;
+	f.entry.wakeup_eventfd = eventfd(0, EFD_CLOEXEC);
+	CHECK(f.entry.wakeup_eventfd >= 0);
+	ret = ioctl(pdmai_vfio_device_fd(r->dev), VFIO_DEVICE_FEATURE, &f) ? -errno : 0;
+	close(f.entry.wakeup_eventfd);
+	return ret;
+}
+
+int kernel_full_power(struct kernel_rig *r)
+{
+	return feature(r, VFIO_DEVICE_FEATURE_LOW_POWER_EXIT);
+}
+
+int kernel_sysfs_reset(struct kernel_rig *r)
+{
+	return pdmai_attr_put("1", PDMAI_SYSFS "/bus/pci/devices/%s/reset", r->bdf.text);
 }
 
 static bool is_namespace(const char *name, unsigned nsid)

@@ -39,6 +39,8 @@ void kernel_bind(struct kernel_rig *r, unsigned revoke_ms);
 int kernel_open_device(struct kernel_rig *r);
 void kernel_close_device(struct kernel_rig *r);
 void kernel_load(void);
+/* A module of ours that needs what is loaded, when it is not there. */
+void kernel_load_one(const char *module);
 void kernel_revoke_ms(unsigned ms);
 /* kernel_bind() allows it on machines without an IOMMU. */
 void kernel_allow_unsafe(bool allow);
@@ -54,6 +56,16 @@ void kernel_ring_again(struct kernel_rig *r);
 int kernel_reset(struct kernel_rig *r);
 /* A write to the command register. Return: 0 or -errno. */
 int kernel_command(struct kernel_rig *r, bool mem);
+/* VFIO_DEVICE_PCI_HOT_RESET. Return: 0 or -errno. */
+int kernel_hot_reset(struct kernel_rig *r);
+/* Below a switch: behind a root port of QEMU the kernel has none for the function. */
+bool kernel_has_hot_reset(void);
+/* VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY, _ENTRY_WITH_WAKEUP, _EXIT. Return: 0 or -errno. */
+int kernel_low_power(struct kernel_rig *r);
+int kernel_low_power_wakeup(struct kernel_rig *r);
+int kernel_full_power(struct kernel_rig *r);
+/* By sysfs: can't be refused. Return: 0 or -errno. */
+int kernel_sysfs_reset(struct kernel_rig *r);
 
 /* len bytes of its memory at off as a dma-buf. Return: the descriptor. */
 int kernel_dmabuf(struct kernel_rig *r, uint64_t off, uint64_t len);

@@ -7,34 +7,11 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "lib/sysfs/attr.h"
-#include "lib/vfio/private.h"
 #include "tests/guest/kernel_rig.h"
 #include "util/clock.h"
 
 #define SHORT_MS 300
 #define PM_CTRL	 4 /* in its capability */
-
-static int hot_reset(struct kernel_rig *r)
-{
-	/* argsz, flags, count, and the group behind them */
-	uint32_t arg[4] = { sizeof(arg), 0, 1, (uint32_t)r->vfio->groups[0].fd };
-
-	return ioctl(pdmai_vfio_device_fd(r->dev), VFIO_DEVICE_PCI_HOT_RESET, arg) ? -errno : 0;
-}
-
-static int feature(struct kernel_rig *r, uint32_t number)
-{
-	struct vfio_device_feature f = { .argsz = sizeof(f),
-					 .flags = VFIO_DEVICE_FEATURE_SET | number };
-
-	return ioctl(pdmai_vfio_device_fd(r->dev), VFIO_DEVICE_FEATURE, &f) ? -errno : 0;
-}
-
-static int low_power(struct kernel_rig *r)
-{
-	return feature(r, VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY);
-}
 
 static void config(struct kernel_rig *r, unsigned off, void *buf, size_t len, bool write)
 {
@@ -94,11 +71,6 @@ static int flr(struct kernel_rig *r)
 	return pwrite(fd, &control, 2, (off_t)info.offset + cap + 8) == 2 ? 0 : -errno;
 }
 
-static int sysfs_reset(struct kernel_rig *r)
-{
-	return pdmai_attr_put("1", PDMAI_SYSFS "/bus/pci/devices/%s/reset", r->bdf.text);
-}
-
 /* Takes the memory away while nobody holds it: the request succeeds. */
 static void way(int (*request)(struct kernel_rig *), void (*back)(struct kernel_rig *))
 {
@@ -136,20 +108,21 @@ static void way_while_held(int (*request)(struct kernel_rig *), void (*back)(str
 
 static void wake(struct kernel_rig *r)
 {
-	CHECK_EQ(feature(r, VFIO_DEVICE_FEATURE_LOW_POWER_EXIT), 0);
+	CHECK_EQ(kernel_full_power(r), 0);
 }
 
-/* Below a switch: behind a root port of QEMU the kernel has no hot reset for the function. */
 static void by_hot_reset(void)
 {
-	way(hot_reset, NULL);
-	way_while_held(hot_reset, NULL);
+	way(kernel_hot_reset, NULL);
+	way_while_held(kernel_hot_reset, NULL);
 }
 
 static void by_low_power(void)
 {
-	way(low_power, wake);
-	way_while_held(low_power, wake);
+	way(kernel_low_power, wake);
+	way_while_held(kernel_low_power, wake);
+	way(kernel_low_power_wakeup, wake);
+	way_while_held(kernel_low_power_wakeup, wake);
 }
 
 static void by_d3(void)
@@ -172,11 +145,11 @@ static void by_sysfs(void)
 	int64_t start;
 	int fd;
 
-	way(sysfs_reset, NULL);
+	way(kernel_sysfs_reset, NULL);
 	kernel_open(&r, SHORT_MS);
 	fd = kernel_hold_pages(&r, &io, 9);
 	start = util_now_ms();
-	CHECK_EQ(sysfs_reset(&r), 0);
+	CHECK_EQ(kernel_sysfs_reset(&r), 0);
 	CHECK(util_now_ms() - start >= SHORT_MS);
 	CHECK(kernel_touch(r.mem));
 	kernel_let_go(&r, &io, fd);
