@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * peerdma_test: a provider without memory, driven by tests of peerdma.ko. Never for use.
+ * peerdma_test: a provider without memory, driven by tests of peerdma.ko, and what else they need
+ * of a kernel. Never for use.
  *
  * What a file of /dev/peerdma_test made is found by handles, and goes when the file is closed.
  */
@@ -15,6 +16,7 @@
 #include <linux/xarray.h>
 
 #include "../peerdma/provider.h"
+#include "test.h"
 
 enum test_op {
 	OP_ADD = 1,  /* a provider; function, bytes; out: handle */
@@ -25,6 +27,13 @@ enum test_op {
 	OP_HELD,     /* handle of a provider, bytes, parent: the pin whose owner holds, or 0 */
 	OP_REVOKE,   /* provider: begin */
 	OP_REVOKED,  /* provider, result: end */
+	/* The gate is where "held" and mmap() of this file wait. */
+	OP_GATE_CLOSE,
+	OP_GATE_OPEN,
+	OP_GATE_WAIT, /* until somebody waits there */
+	/* Allocations of a module, for the calling thread. Both end when any file is closed. */
+	OP_FAIL_BEGIN, /* importer: its name; bytes: how many succeed, then one fails */
+	OP_FAIL_END,   /* out: result: whether one failed */
 };
 
 struct test_request {
@@ -62,6 +71,7 @@ static void held(void *priv, struct peerdma_held *ret)
 {
 	struct test_object *o = priv;
 
+	pdt_gate_pass(false);
 	mutex_lock(&o->mutex);
 	ret->bytes = o->held_bytes;
 	if (o->held_by)
@@ -234,6 +244,28 @@ static int revoke(struct test_file *f, const struct test_request *r)
 	return 0;
 }
 
+/* The gate, and allocations that fail. */
+static int act_apart(struct test_request *r)
+{
+	switch (r->op) {
+	case OP_GATE_CLOSE:
+		pdt_gate_close();
+		return 0;
+	case OP_GATE_OPEN:
+		pdt_gate_open();
+		return 0;
+	case OP_GATE_WAIT:
+		return pdt_gate_wait();
+	case OP_FAIL_BEGIN:
+		return pdt_fail_begin(r->importer, r->bytes);
+	case OP_FAIL_END:
+		r->result = pdt_fail_end();
+		return 0;
+	default:
+		return -ENOTTY;
+	}
+}
+
 static int act(struct test_file *f, struct test_request *r)
 {
 	switch (r->op) {
@@ -253,7 +285,7 @@ static int act(struct test_file *f, struct test_request *r)
 	case OP_REVOKED:
 		return revoke(f, r);
 	default:
-		return -ENOTTY;
+		return act_apart(r);
 	}
 }
 
@@ -295,6 +327,8 @@ static int test_release(struct inode *inode, struct file *file)
 	struct test_object *o;
 	unsigned long handle;
 
+	pdt_gate_open();
+	pdt_fail_end();
 	xa_for_each(&f->objects, handle, o)
 		if (!o->pin)
 			remove(f, handle);
@@ -306,10 +340,17 @@ static int test_release(struct inode *inode, struct file *file)
 	return 0;
 }
 
+/* There is nothing to map: it only takes long, with the lock of the address space held. */
+static int test_mmap(struct file *file, struct vm_area_struct *vma)
+{
+	return pdt_gate_pass(true) ?: -ENODEV;
+}
+
 static const struct file_operations test_fops = {
 	.owner = THIS_MODULE,
 	.open = test_open,
 	.release = test_release,
+	.mmap = test_mmap,
 	.unlocked_ioctl = test_ioctl,
 };
 
@@ -319,7 +360,27 @@ static struct miscdevice test_misc = {
 	.fops = &test_fops,
 	.mode = 0600,
 };
-module_misc_device(test_misc);
 
-MODULE_DESCRIPTION("A provider without memory, for tests of peerdma");
+static int __init test_init(void)
+{
+	int ret = misc_register(&test_misc);
+
+	if (ret)
+		return ret;
+	ret = misc_register(&pdt_import_misc);
+	if (ret)
+		misc_deregister(&test_misc);
+	return ret;
+}
+
+static void __exit test_exit(void)
+{
+	misc_deregister(&pdt_import_misc);
+	misc_deregister(&test_misc);
+}
+
+module_init(test_init);
+module_exit(test_exit);
+
+MODULE_DESCRIPTION("A provider and an importer without a device, for tests of peerdma");
 MODULE_LICENSE("GPL");

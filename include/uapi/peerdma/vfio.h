@@ -47,6 +47,7 @@
  * EDQUOT	mmap() of the region or of the dma-buf, VFIO_DEVICE_FEATURE_DMA_BUF: a limit of the
  *		caller's user or control groups is reached
  *		of importers, when they map: a limit of whoever exported it is
+ * ENOMEM	the same, and importers when they attach or map: no memory
  * EOVERFLOW	VFIO_DEVICE_FEATURE_DMA_BUF: the end of a range is beyond 2^64
  * ENODEV	VFIO_DEVICE_FEATURE_DMA_BUF: no such BAR
  *		mmap() of the dma-buf: the device has been closed
