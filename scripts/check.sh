@@ -34,6 +34,7 @@ gcc         all builds with gcc without a warning
 clang       all builds with clang without a warning
 kernel      the modules: gcc with W=1, clang, sparse, checkpatch (kernel/check.sh)
 names       symbols with external linkage carry the prefix of their folder
+errnos      each errno that include/uapi documents has a test (tests/guest/errnos.txt)
 '
 
 max_file=800
@@ -394,6 +395,11 @@ rule_names() {
 }
 
 # ---- running them ----
+
+rule_errnos() {
+	need python3 || return
+	python3 scripts/errnos.py
+}
 
 rule_names_list() { awk 'NF { print $1 }' <<<"$rules"; }
 

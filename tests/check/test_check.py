@@ -11,7 +11,7 @@ import unittest.mock
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 COPIED = ("scripts/check.sh", "scripts/codespell-ignore.txt", ".clang-format", "meson.build",
-          "meson_options.txt")
+          "meson_options.txt", "scripts/errnos.py")
 C_LICENCE = "/* SPDX-License-Identifier: MIT */\n"
 HW_LICENCE = "/* SPDX-License-Identifier: GPL-2.0-only OR MIT */\n"
 HASH_LICENCE = "# SPDX-License-Identifier: MIT\n"
@@ -70,6 +70,10 @@ PLANTED = [
     ("gcc", "util/good.c", "int util_good(int x)\n{\n\tint y;\n\treturn x;\n}\n",
      "unused variable"),
     ("clang", "util/good.c", "int util_good(void)\n{\n\treturn 1;\n}\n", "no previous prototype"),
+    ("errnos", "include/uapi/peerdma/bad.h",
+     HW_LICENCE + "/*\n * EIO\tbroken\n */\nstruct bad {\n};\n", "EIO of bad has no test"),
+    ("errnos", "tests/guest/errnos.txt", "bad.h bad EIO gone.c:test\n", "is not documented"),
+    ("errnos", "tests/guest/errnos.txt", "bad.h bad EIO gone.c:test\n", "there is no tests/guest"),
     ("names", "util/good.c", "int good(void);\nint good(void)\n{\n\treturn 1;\n}\n", ": good"),
 ]
 
@@ -100,7 +104,7 @@ class CheckTest(unittest.TestCase):
         result = self.check()
         self.assertEqual(result.returncode, 0, result.stdout)
         self.assertNotIn("not ok", result.stdout)
-        self.assertIn("\nok 15 - names", result.stdout)
+        self.assertIn("\nok 16 - errnos", result.stdout)
 
     def test_every_rule_has_a_planted_violation(self) -> None:
         listed = {line.split()[0] for line in self.check("--list").stdout.splitlines()}
