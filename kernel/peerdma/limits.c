@@ -68,6 +68,12 @@ static int take(struct peerdma_limit *limit, void __user *arg, struct pdk_key *r
 	return find_key(limit, ret_key);
 }
 
+/* The same, for who wants to change it. */
+static int take_to_change(struct peerdma_limit *limit, void __user *arg, struct pdk_key *ret_key)
+{
+	return capable(CAP_SYS_ADMIN) ? take(limit, arg, ret_key) : -EPERM;
+}
+
 /* Held, or an error. */
 static struct cgroup *get_group(u64 id)
 {
@@ -81,11 +87,8 @@ int pdk_ioctl_limit_set(void __user *arg)
 	struct peerdma_limit limit;
 	struct cgroup *cgroup;
 	struct pdk_key key;
-	int ret;
+	int ret = take_to_change(&limit, arg, &key);
 
-	if (!capable(CAP_SYS_ADMIN))
-		return -EPERM;
-	ret = take(&limit, arg, &key);
 	if (ret)
 		return ret;
 	if (limit.max == PEERDMA_NO_LIMIT)
@@ -141,11 +144,8 @@ int pdk_ioctl_limit_clear(void __user *arg)
 {
 	struct peerdma_limit limit;
 	struct pdk_key key;
-	int ret;
+	int ret = take_to_change(&limit, arg, &key);
 
-	if (!capable(CAP_SYS_ADMIN))
-		return -EPERM;
-	ret = take(&limit, arg, &key);
 	if (ret)
 		return ret;
 	return limit.max ? -EINVAL : pdk_limit_clear(&key);
