@@ -36,6 +36,20 @@ static int export(struct kernel_rig *r)
 	return fd;
 }
 
+/* The device is open and its ranges are exported. Return: the dma-buf. */
+static int open_export(struct kernel_rig *r)
+{
+	kernel_open(r, 5000);
+	return export(r);
+}
+
+/* And all of it is mapped. */
+static char *open_mapped(struct kernel_rig *r, int *ret_fd)
+{
+	*ret_fd = open_export(r);
+	return map(*ret_fd, SIZE);
+}
+
 /* Of the mapping in one piece, in the places of the device that it was made of. */
 static void check_places(struct kernel_rig *r, uint64_t seed)
 {
@@ -53,11 +67,9 @@ static void ranges_side_by_side(void)
 	char *p;
 	int fd;
 
-	kernel_open(&r, 5000);
-	memset(r.mem + 2 * 4096 + MIB, 0x5a, 4096);
-	fd = export(&r);
-	p = map(fd, SIZE);
+	p = open_mapped(&r, &fd);
 	close(fd);
+	memset(r.mem + 2 * 4096 + MIB, 0x5a, 4096);
 	kit_pattern_fill(p, SIZE, SEED, 0);
 	check_places(&r, SEED);
 	/* Nothing beside them. */
@@ -73,8 +85,7 @@ static void a_part_of_it(void)
 	char *p;
 	int fd;
 
-	kernel_open(&r, 5000);
-	fd = export(&r);
+	fd = open_export(&r);
 	kit_pattern_fill(r.mem + MIB, 8192, SEED, 0);
 	p = mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, MIB + 8192);
 	CHECK(p != MAP_FAILED);
@@ -95,8 +106,7 @@ static void bad_mappings_are_refused(void)
 	struct kernel_rig r;
 	int fd;
 
-	kernel_open(&r, 5000);
-	fd = export(&r);
+	fd = open_export(&r);
 	expect_no_map(fd, SIZE, MAP_PRIVATE, 0, EINVAL);
 	expect_no_map(fd, SIZE + 4096, MAP_SHARED, 0, EINVAL);
 	expect_no_map(fd, 8192, MAP_SHARED, SIZE - 4096, EINVAL);
@@ -165,9 +175,7 @@ static void gone_while_the_memory_is_off(void)
 	char *p;
 	int fd;
 
-	kernel_open(&r, 5000);
-	fd = export(&r);
-	p = map(fd, SIZE);
+	p = open_mapped(&r, &fd);
 	kit_pattern_fill(p, SIZE, SEED, 0);
 	CHECK_EQ(kernel_reset(&r), 0);
 	CHECK_EQ(kit_pattern_check(p, SIZE, SEED, 0, NULL), 0);
@@ -188,9 +196,7 @@ static void gone_for_good_with_the_device(void)
 	char *p;
 	int fd;
 
-	kernel_open(&r, 5000);
-	fd = export(&r);
-	p = map(fd, SIZE);
+	p = open_mapped(&r, &fd);
 	CHECK(kernel_touch(p));
 	kernel_close_device(&r);
 	CHECK(!kernel_touch(p));
@@ -212,9 +218,7 @@ static void not_for_direct_io(void)
 	char *p;
 
 	CHECK(disk >= 0);
-	kernel_open(&r, 5000);
-	fd = export(&r);
-	p = map(fd, SIZE);
+	p = open_mapped(&r, &fd);
 	CHECK_EQ(pread(disk, p, 4096, 0), -1);
 	CHECK_EQ(errno, EFAULT);
 	munmap(p, SIZE);
