@@ -8,7 +8,6 @@ pair must say why, in the words that stand here; in the end each pair must have 
 step at least, which in the topology that refuses means: tried, and refused.
 """
 
-import fcntl
 import itertools
 import json
 import os
@@ -19,9 +18,9 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from fabric import ask
+
 BUILD = os.environ["PEERDMA_BUILD"]
-CONTROL = "/dev/peerdma-control"
-LOCK = "/run/peerdma-control.lock"
 TOPOLOGY = os.environ["PEERDMA_TOPOLOGY"]
 IOMMU = os.environ["PEERDMA_IOMMU"] == "1"
 REFUSED = TOPOLOGY == "root-ports-refused"
@@ -96,26 +95,9 @@ class Found:
         return both.pop() if len(both) == 1 else f"{self.measured['write']}/{self.measured['read']}"
 
 
-def control(cmd: str, **more: object) -> dict:
-    """By hand: starting a program for it takes longer than a trial."""
-    with open(LOCK, "w", encoding="ascii") as lock, open(CONTROL, "r+b", buffering=0) as port:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        port.write(json.dumps({"cmd": cmd, **more}).encode() + b"\n")
-        line = b""
-        while not line.endswith(b"\n"):
-            line += port.read(65536)
-    answer = json.loads(line)
-    assert answer["ok"], f"{cmd}: {answer}"
-    return answer
-
-
-def model(name: str) -> str:
-    return f"{os.environ.get('NODE', 'a')}/{name}"
-
-
 def moved(name: str) -> dict[str, int]:
     """Payload bytes by way."""
-    data = control("counters", device=model(name))["counters"][model(name)]["dma"]["data"]
+    data = ask("counters", name)["dma"]["data"]
     return {peer: sum(data[peer][way]["bytes"] for way in ("read", "write")) for peer in PEERS}
 
 
@@ -350,12 +332,12 @@ class Matrix:
 
 
 def lose(target: str, point: str, action: str, cause: str) -> None:
-    fault = {"device": model("disk0"), "point": point}
-    control("fault", **fault, action=action, count=0)
+    fault = {"device": "disk0", "point": point}
+    ask("fault", **fault, action=action, count=0)
     try:
         found, _ = check(("disk0", target))
     finally:
-        control("fault", **fault, action="none")
+        ask("fault", **fault, action="none")
     assert found.status == 10, (found.status, found.how)
     assert found.predicted["answer"] == "yes" and not found.agrees, found.final
     assert found.final["cause"] == cause, found.final
@@ -414,12 +396,12 @@ def drive_is_taken() -> None:
 
 def drive_reads_nothing() -> None:
     """It says so of its own medium, which is no fault of the path."""
-    fault = {"device": model("disk0"), "point": "nvme.media.read"}
-    control("fault", **fault, action="error", count=0)
+    fault = {"device": "disk0", "point": "nvme.media.read"}
+    ask("fault", **fault, action="error", count=0)
     try:
         found, _ = check(("disk0", "nic0"))
     finally:
-        control("fault", **fault, action="none")
+        ask("fault", **fault, action="none")
     excuse_unasked(found)
     assert SLOT["disk0"] in found.how and "unrecovered read error" in found.how, found.how
 
