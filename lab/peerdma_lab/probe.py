@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""What the host can do: its QEMU, and whether KVM really runs a kernel."""
+"""What the host can do: its QEMU, whether KVM really runs a kernel, the rate of its clock."""
 
 import asyncio
 import os
 import re
 import subprocess
 from dataclasses import replace
+from pathlib import Path
 
 from .errors import LabError
 from .lab import Lab, Options
@@ -33,6 +34,19 @@ def verify_qemu(path: str) -> None:
         wanted = ".".join(str(n) for n in QEMU_MIN)
         hint = "leave --qemu out to use the image's"
         raise LabError(f"{path} is not QEMU {wanted} or later", hint)
+
+
+def clock_args(program: Path) -> list[str]:
+    """What tells a guest under TCG the rate of its time stamp counter, which is the host's. While
+    the host is busy a guest measures it wrongly, and its clock then runs many times too fast.
+    program: peerdma-tsc. Nothing where the rate is not known.
+    """
+    try:
+        done = subprocess.run([program], capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    khz = done.stdout.strip()
+    return [f"tsc_early_khz={khz}"] if done.returncode == 0 and khz.isdecimal() else []
 
 
 async def _boots(lab: Lab) -> None:

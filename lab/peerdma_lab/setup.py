@@ -99,4 +99,7 @@ def options(args: argparse.Namespace) -> Options:
         HostKernel(Path(args.kernel)).apply(made, paths.cache_dir(args.cache))
     if made.accel == "auto":
         made.accel = probe.choose_accel(made)
+    if made.accel == "tcg":
+        tsc = probe.clock_args(build / "lab/host/peerdma-tsc")
+        made.kernel_args = [*tsc, *made.kernel_args]
     return made

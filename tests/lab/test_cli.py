@@ -192,6 +192,20 @@ class SmallThings(unittest.TestCase):
         self.assertEqual(probe.parse_version("QEMU emulator version 11.1.3 (Deb)"), (11, 1, 3))
         self.assertIsNone(probe.parse_version("no"))
 
+    def test_rate_of_the_clock(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            program = pathlib.Path(folder) / "tsc"
+
+            def args(script: str) -> list[str]:
+                program.write_text(f"#!/bin/sh\n{script}\n", encoding="ascii")
+                program.chmod(0o755)
+                return probe.clock_args(program)
+
+            self.assertEqual(probe.clock_args(program), [])
+            self.assertEqual(args("echo 2596094"), ["tsc_early_khz=2596094"])
+            for bad in ("echo 2596094; exit 1", "exit 0", "echo 2.5e6", "echo -1", "echo 1 quiet"):
+                self.assertEqual(args(bad), [], bad)
+
     def test_status_words(self) -> None:
         self.assertEqual(describe_status(-9), "was killed by SIGKILL")
         self.assertEqual(describe_status(3), "exited with status 3")

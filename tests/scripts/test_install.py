@@ -67,6 +67,7 @@ class InstallTest(unittest.TestCase):
             "lab/guest-tools/peerdma-ctl",
             "lab/topologies/switch.json",
             "build/lab/guest/peerdma-guest",
+            "build/lab/host/peerdma-tsc",
             "build/models/fabric/peerdma-fabric",
             "build/lib/libpeerdma.so.0",
             "build/kernel",

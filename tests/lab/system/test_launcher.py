@@ -137,6 +137,14 @@ class Status(LabTest):
         self.assertEqual(set(counters), {"a/acc0", "a/acc1", "a/disk0", "a/nic0"})
         self.assertIn("Linux version", (out / "a.kernel.log").read_text())
 
+    def test_clock_runs_as_the_host_s(self) -> None:
+        done = self.run_lab("--no-fabric", "--", "sh", "-c", "dmesg | grep 'tsc: Detected'")
+        found = re.search(rb"tsc: Detected ([0-9.]+) MHz processor", done.stdout)
+        assert found, (done.stdout, done.stderr)
+        tool = pathlib.Path(self.env["PEERDMA_BUILD"]) / "lab/host/peerdma-tsc"
+        khz = int(subprocess.run([tool], check=True, capture_output=True).stdout)
+        self.assertAlmostEqual(float(found[1]) * 1000 / khz, 1, delta=0.001)
+
     def test_command_that_cannot_start(self) -> None:
         done = self.run_lab("--no-fabric", "--", "no-such-command")
         self.assertEqual(done.returncode, 127)
