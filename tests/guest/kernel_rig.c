@@ -274,18 +274,21 @@ int kernel_low_power(struct kernel_rig *r)
 
 int kernel_low_power_wakeup(struct kernel_rig *r)
 {
-	struct {
+	struct vfio_device_low_power_entry_with_wakeup entry = {
+		.wakeup_eventfd = eventfd(0, EFD_CLOEXEC),
+	};
+	union {
 		struct vfio_device_feature feature;
-		struct vfio_device_low_power_entry_with_wakeup entry;
-	} f = { 0 };
+		char space[sizeof(struct vfio_device_feature) + sizeof(entry)];
+	} f = { .feature = { .argsz = sizeof(f),
+			     .flags = VFIO_DEVICE_FEATURE_SET |
+				      VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY_WITH_WAKEUP } };
 	int ret;
 
-	f.feature.argsz = sizeof(f);
-	f.feature.flags = VFIO_DEVICE_FEATURE_SET | VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY_WITH_WAKEUP;
-	f.entry.wakeup_eventfd = eventfd(0, EFD_CLOEXEC);
-	CHECK(f.entry.wakeup_eventfd >= 0);
+	CHECK(entry.wakeup_eventfd >= 0);
+	memcpy(f.feature.data, &entry, sizeof(entry));
 	ret = ioctl(pdmai_vfio_device_fd(r->dev), VFIO_DEVICE_FEATURE, &f) ? -errno : 0;
-	close(f.entry.wakeup_eventfd);
+	close(entry.wakeup_eventfd);
 	return ret;
 }
 
