@@ -9,7 +9,7 @@ import struct
 import subprocess
 import traceback
 from collections.abc import Callable, Iterator
-from ctypes import addressof, c_char
+from ctypes import CDLL, addressof, c_char, c_ulong, c_void_p, get_errno
 from typing import NamedTuple
 
 MODULES = f"{os.environ['PEERDMA_BUILD']}/kernel"
@@ -86,12 +86,16 @@ ROWS = {
 }
 
 
-def packed(bdf: str) -> bytes:
+def packed(bdf: str, reserved: int = 0) -> bytes:
     domain, bus, rest = bdf.split(":")
     device, function = rest.split(".")
-    return struct.pack(
-        "=IBBH", int(domain, 16), int(bus, 16), int(device, 16) << 3 | int(function), 0
-    )
+    devfn = int(device, 16) << 3 | int(function)
+    return struct.pack("=IBBH", int(domain, 16), int(bus, 16), devfn, reserved)
+
+
+def bus_address(bdf: str, bar: int) -> int:
+    with open(f"/sys/bus/pci/devices/{bdf}/resource", encoding="ascii") as f:
+        return int(f.read().splitlines()[bar].split()[0], 16)
 
 
 class Page(NamedTuple):
@@ -194,6 +198,31 @@ def refused(want: int) -> Iterator[None]:
         assert error.errno == want, f"{error}, not {errno.errorcode[want]}"
     else:
         raise AssertionError(f"taken, not {errno.errorcode[want]}")
+
+
+def refused_unchanged(fd: int, request: int, data: bytearray, want: int) -> None:
+    before = bytes(data)
+    with refused(want):
+        fcntl.ioctl(fd, request, data, True)
+    assert bytes(data) == before, "a refused request changed its argument"
+
+
+def older_and_newer(fd: int, request: int, good: bytearray) -> None:
+    """A longer argument is taken as long as what is not known is 0, a shorter one is not."""
+    longer = good + bytes(16)
+    struct.pack_into("=I", longer, 0, len(longer))
+    fcntl.ioctl(fd, request, bytearray(longer), True)
+    longer[-1] = 1
+    refused_unchanged(fd, request, longer, errno.E2BIG)
+    shorter = bytearray(good)
+    struct.pack_into("=I", shorter, 0, len(good) - 1)
+    refused_unchanged(fd, request, shorter, errno.EINVAL)
+
+
+def bad_pointer(fd: int, request: int) -> None:
+    libc = CDLL(None, use_errno=True)
+    assert libc.ioctl(fd, c_ulong(request), c_void_p(8)) == -1
+    assert get_errno() == errno.EFAULT
 
 
 def in_child(work: Callable[[], None], uid: int = 0, group: str = "") -> None:
